@@ -7,6 +7,7 @@
     ├── PolicyRefusal      the policy or a protection forbids the step          not retryable
     ├── TargetGone         the object does not exist (any more)                 not retryable
     ├── Conflict           somebody else changed or holds the object            retryable
+    ├── Paused             an operator holds every mutation of the cluster          retryable
     ├── Throttled          the service asks for patience (``retry_after``)      retryable
     ├── Forbidden          our identity lacks a permission                      not retryable
     ├── Unavailable        the service does not answer, or answers 5xx          retryable
@@ -73,6 +74,13 @@ class Conflict(FirebreakError):
     """Somebody else changed the object first, or another incident holds it."""
 
     code = "Conflict"
+    retryable = True
+
+
+class Paused(FirebreakError):
+    """`firebreak pause` holds every mutation of this cluster until `firebreak resume`."""
+
+    code = "Paused"
     retryable = True
 
 

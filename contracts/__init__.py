@@ -1,0 +1,1 @@
+"""What workflows and activities say to each other: names, states, limits and frozen messages. No behaviour, no I/O."""

@@ -1,0 +1,274 @@
+"""Requests and results of the activities, in the order in which an incident uses them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from contracts.common import EvidenceState, Failure, IncidentKey, PodTargets, StoredList
+from contracts.states import Containment
+from findings.model import Finding
+from plans.model import WIRE, Change, Plan, ResourceRef
+from plans.observed import ClusterFacts, Provenance, WorkloadFacts
+
+
+class AssessRequest(BaseModel):
+    """Find out what the finding means here and now."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    finding: Finding
+    act_on_sample: bool = False
+
+
+class Assessment(BaseModel):
+    """The plan with everything it rests on: the write-ahead log of containment."""
+
+    model_config = WIRE
+
+    plan: Plan
+    provenance: Provenance
+    cluster: ClusterFacts = ClusterFacts()
+    pods: PodTargets = PodTargets()
+    changes: tuple[Change, ...] = ()
+    """Containment's changes of NetworkPolicies with before-state, in order: deny-all policies, then the selectors of
+    other policies. The labels of the pods follow from `pods` alone (`contracts.changes.quarantine_change`)."""
+    workloads: tuple[WorkloadFacts, ...] = ()
+    policy_digest: str = ""
+    evidence_store: str = ""
+    rollout_timeout_seconds: int = 600
+
+
+class IsolateRequest(BaseModel):
+    """Carry out containment's changes: policies first, the label on each pod last."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    step: str
+    pods: PodTargets
+    changes: tuple[Change, ...]
+    """Of NetworkPolicies only."""
+
+
+class StepResult(BaseModel):
+    """What became of one mutating step. Every change not listed in `failures` or `gone` stands."""
+
+    model_config = WIRE
+
+    done: int = 0
+    gone: int = 0
+    """Targets that no longer exist, or under whose name another object stands."""
+    gone_targets: tuple[str, ...] = ()
+    """Up to 20 of them, for people."""
+    failures: tuple[Failure, ...] = ()
+    """Up to 50."""
+
+
+class VerifyRequest(BaseModel):
+    """Prove that the pods are cut off, from live objects only."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    step: str
+    pods: PodTargets
+    changes: tuple[Change, ...]
+
+
+class Proof(BaseModel):
+    """What verification found. `containment` is verified only when nothing at all speaks against it."""
+
+    model_config = WIRE
+
+    containment: Containment
+    at: datetime
+    """The clock of the worker when the last read had been evaluated, UTC."""
+    verified: int = 0
+    gone: int = 0
+    reasons: tuple[str, ...] = ()
+    """Why containment is incomplete, up to 20 sentences."""
+    proposals: tuple[str, ...] = ()
+    """The next stronger steps, up to 20 sentences."""
+    missing: tuple[Change, ...] = ()
+    """Changes that would close an opening found now, with before-state; the next round of isolation makes them."""
+
+
+class CollectRequest(BaseModel):
+    """Collect what the API server knows about the pods, before anything is deleted (guide P6)."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    step: str
+    pods: PodTargets
+
+
+class CollectResult(BaseModel):
+    """Artefacts are in the store; the list of entries travels by reference."""
+
+    model_config = WIRE
+
+    entries: StoredList | None = None
+    artefacts: int = 0
+    bytes: int = 0
+    failures: tuple[Failure, ...] = ()
+    """One for each collector that failed, up to 50; all of them stand among the entries."""
+
+
+class SealRequest(BaseModel):
+    """Chain the entries of one phase, and the changes so far, into the next numbered manifest."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    phase: str
+    entries: tuple[StoredList, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+class LeaseRequest(BaseModel):
+    """Take or give back the exclusive right to carry out destructive steps on targets (design: Incidents)."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    step: str
+    resources: tuple[ResourceRef, ...]
+
+
+class HoldRequest(BaseModel):
+    """Lift the hold of the pods; the quarantine stays (design: Isolation, 4)."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    step: str
+    pods: PodTargets
+
+
+class RedeployRequest(BaseModel):
+    """Find the changes that put the fixed image into the templates; nothing is changed yet (guide P8)."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    step: str
+    workloads: tuple[WorkloadFacts, ...]
+    image: str
+    """`repository@sha256:…`, from the approval."""
+
+
+class RedeployPlan(BaseModel):
+    """The changes with before-state, and what cannot be changed."""
+
+    model_config = WIRE
+
+    changes: tuple[Change, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+class ChangeRequest(BaseModel):
+    """Make recorded changes. Each is conditioned on the uid and on the old value of every field."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    step: str
+    changes: tuple[Change, ...]
+
+
+class RolloutRequest(BaseModel):
+    """Wait until the changed workloads run the new template, or fail."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    step: str
+    workloads: tuple[ResourceRef, ...]
+    timeout_seconds: int = 600
+
+
+class RolloutResult(BaseModel):
+    """`complete` only when every workload reports all replicas updated and available."""
+
+    model_config = WIRE
+
+    complete: bool
+    failures: tuple[Failure, ...] = ()
+    summary: str = ""
+
+
+class DeletePodsRequest(BaseModel):
+    """Delete the vulnerable pods, each by uid, and wait until they are gone."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    step: str
+    pods: PodTargets
+
+
+class RestoreRequest(BaseModel):
+    """Undo changes backwards, each only where the fields are still what we left and no other incident holds them."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    changes: tuple[Change, ...] = ()
+    pods: PodTargets = PodTargets()
+    """Pods whose labels come off; their changes need not be listed."""
+    step: str = "release"
+
+
+class RestoreResult(BaseModel):
+    """What was undone."""
+
+    model_config = WIRE
+
+    undone: tuple[str, ...] = ()
+    """Keys of the changes undone or found gone (`Change.key`)."""
+    kept: tuple[str, ...] = ()
+    """Sentences: what was left as it is, and why (another incident holds it, somebody changed it)."""
+    pods_restored: int = 0
+    failures: tuple[Failure, ...] = ()
+
+
+class ReportRequest(BaseModel):
+    """Write the incident's report into the evidence; `view` is the JSON document of `firebreak show --json`."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    view_json: str
+    assessment: Assessment
+    finding: Finding
+
+
+class ReportResult(BaseModel):
+    """Where the report stands, and the chain after it."""
+
+    model_config = WIRE
+
+    key: str
+    sha256: str
+    evidence: EvidenceState
+
+
+class SweepRequest(BaseModel):
+    """Look for held objects whose containment broke (design: Drift)."""
+
+    model_config = WIRE
+
+    cluster: str
+
+
+class SweepResult(BaseModel):
+    """Incidents that must look again, each with the reason."""
+
+    model_config = WIRE
+
+    held: int = 0
+    broken: dict[str, str] = {}

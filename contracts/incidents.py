@@ -1,0 +1,252 @@
+"""Messages of the workflows: inputs, decisions, progress of a path, and the view that `firebreak show` prints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from contracts.activities import Assessment
+from contracts.common import EvidenceState, Failure, IncidentKey, PodTargets, Timings
+from contracts.states import Containment, GateState, IncidentState, ObservationKind, StepState, Verb
+from findings.model import Finding
+from plans.model import WIRE, Change, Gate, Path, Plan, Step
+
+
+class IncidentInput(BaseModel):
+    """Starts RemediateFinding."""
+
+    model_config = WIRE
+
+    finding: Finding
+    received: datetime
+    act_on_sample: bool = False
+    requested_by: str = ""
+
+
+class PathInput(BaseModel):
+    """Starts the workflow of one path."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    path: Path
+    assessment: Assessment
+    open_gates: tuple[Gate, ...] = ()
+    """Gates that are open already, so that automatic containment needs no signal."""
+    received: datetime
+
+
+class GateOpened(BaseModel):
+    """The parent tells a path that a gate is open."""
+
+    model_config = WIRE
+
+    gate: Gate
+    image: str = ""
+    """The fixed image by digest, given with the approval of `eradicate`."""
+
+
+class StepStatus(BaseModel):
+    """Where one step stands, with a sentence for people."""
+
+    model_config = WIRE
+
+    step: str
+    state: StepState
+    detail: str = ""
+
+
+class PathProgress(BaseModel):
+    """What a path has reached; the newest replaces the older ones, except `changes`, which are added."""
+
+    model_config = WIRE
+
+    path: Path
+    containment: Containment = Containment.NONE
+    contained_at: datetime | None = None
+    reasons: tuple[str, ...] = ()
+    proposals: tuple[str, ...] = ()
+    steps: tuple[StepStatus, ...] = ()
+    changes: tuple[Change, ...] = ()
+    """Changes begun since the last report."""
+    undone: tuple[str, ...] = ()
+    """Keys of changes undone since the last report."""
+    failures: tuple[Failure, ...] = ()
+    """Failures that stand now."""
+    evidence: EvidenceState = EvidenceState()
+    failed_step: str = ""
+    """A step that failed just now: the parent reopens its gate."""
+    holding: bool = False
+    """Whether anything of the path's containment still stands in the cluster."""
+
+
+class Decision(BaseModel):
+    """What a person decides. Every field may be missing: an incomplete decision is recorded, never counted."""
+
+    model_config = WIRE
+
+    incident: str = ""
+    gate: str = ""
+    digest: str = ""
+    nonce: str = ""
+    decision: str = ""
+    by: str = ""
+    reason: str = ""
+    expires: datetime | None = None
+    image: str = ""
+
+
+class DecisionAnswer(BaseModel):
+    """What became of a decision."""
+
+    model_config = WIRE
+
+    accepted: bool
+    message: str
+    gate: str = ""
+    state: GateState | None = None
+
+
+class DecisionRecord(BaseModel):
+    """One decision as it was received, counted or not."""
+
+    model_config = WIRE
+
+    by: str
+    decision: str
+    reason: str
+    at: datetime
+    gate: str = ""
+    counted: bool = False
+    note: str = ""
+    """Why it was not counted, or empty."""
+    channel: str = "update"
+    proven: bool = False
+    """Whether the identity was proven; always False while the installation's identity is `none`."""
+
+
+class GateView(BaseModel):
+    """One gate as people see it."""
+
+    model_config = WIRE
+
+    gate: Gate
+    state: GateState
+    digest: str = ""
+    nonce: str = ""
+    approvals: int = 1
+    approved_by: tuple[str, ...] = ()
+    deadline: datetime | None = None
+    decisions: tuple[DecisionRecord, ...] = ()
+    steps: tuple[str, ...] = ()
+    needs_image: bool = False
+
+
+class Observation(BaseModel):
+    """Asks an incident to look again."""
+
+    model_config = WIRE
+
+    kind: ObservationKind = ObservationKind.REPEAT
+    reason: str = ""
+    severity: float | None = None
+    count: int = 0
+    last_seen: datetime | None = None
+
+
+class RetryRequest(BaseModel):
+    """One failed step again, or a denied gate's step reopened."""
+
+    model_config = WIRE
+
+    step: str = ""
+    by: str = ""
+    reason: str = ""
+
+
+class ReleaseOrder(BaseModel):
+    """Undo everything that the incident changed."""
+
+    model_config = WIRE
+
+    by: str = ""
+    reason: str = ""
+
+
+class ReleaseInput(BaseModel):
+    """Starts ReleaseContainment."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    changes: tuple[Change, ...] = ()
+    pods: PodTargets = PodTargets()
+    by: str = ""
+    reason: str = ""
+
+
+class ChangeView(BaseModel):
+    """One change as people see it."""
+
+    model_config = WIRE
+
+    step: str
+    resource: str
+    summary: str
+    undone: bool = False
+
+
+class IncidentView(BaseModel):
+    """Everything that `show` prints: the answer of the query `status` and the result of the workflow."""
+
+    model_config = WIRE
+
+    incident: str
+    run_id: str = ""
+    finding_id: str
+    finding_type: str = ""
+    severity: float = 0.0
+    cluster: str = ""
+    state: IncidentState
+    containment: Containment
+    paths: tuple[Path, ...] = ()
+    plan: Plan | None = None
+    pods: PodTargets = PodTargets()
+    steps: tuple[StepStatus, ...] = ()
+    gates: tuple[GateView, ...] = ()
+    changes: tuple[Change, ...] = ()
+    undone: tuple[str, ...] = ()
+    """Keys of the changes that were undone."""
+    evidence: EvidenceState = EvidenceState()
+    failures: tuple[Failure, ...] = ()
+    reasons: tuple[str, ...] = ()
+    proposals: tuple[str, ...] = ()
+    rejected: tuple[DecisionRecord, ...] = ()
+    """Decisions that named no gate of this incident."""
+    notes: tuple[str, ...] = ()
+    """What happened besides: repeats, drift, retries, cancellation; newest last, at most 50."""
+    report_key: str = ""
+    last_observed: datetime | None = None
+    timings: Timings = Timings()
+
+
+__all__ = [
+    "ChangeView",
+    "Decision",
+    "DecisionAnswer",
+    "DecisionRecord",
+    "GateOpened",
+    "GateView",
+    "IncidentInput",
+    "IncidentView",
+    "Observation",
+    "PathInput",
+    "PathProgress",
+    "ReleaseInput",
+    "ReleaseOrder",
+    "RetryRequest",
+    "Step",
+    "StepStatus",
+    "Verb",
+]
