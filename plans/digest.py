@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from plans.model import Gate, Step, Target
+from pydantic import JsonValue
+
+from plans.model import Gate, Step, Target, Verdict
 
 
 def gate_digest(steps: Iterable[Step], gate: Gate) -> str:
     """The digest of what one gate of a plan guards.
 
-    It covers, of the gate's steps in their order: path, action, the identities of the targets, and undo. What is not
-    done does not enter: a reworded reason, or another gate's step, leaves the digest as it is.
+    It covers, of the gate's steps in their order: path, action, the identities of the targets, and undo. A step that
+    is never carried out is not guarded and does not enter; neither does a reworded reason or another gate's step.
 
     Args:
         steps: The steps of the plan, of all gates.
@@ -22,20 +24,20 @@ def gate_digest(steps: Iterable[Step], gate: Gate) -> str:
     Returns:
         `sha256:` and 64 hex digits, over canonical JSON: sorted keys, no spaces, UTF-8.
     """
-    guarded = [
-        {
-            "path": step.path.value,
-            "action": step.action,
-            "targets": sorted(target_identity(t) for t in step.targets),
-            "target_count": step.target_count,
-            "targets_sha256": step.targets_sha256,
-            "undo": step.undo,
-            "decision": step.decision.value,
-        }
-        for step in steps
-        if step.gate is gate
-    ]
-    return canonical_digest(guarded)
+    return canonical_digest([_guarded(s) for s in steps if s.gate is gate and s.decision is not Verdict.NEVER])
+
+
+def _guarded(step: Step) -> dict[str, JsonValue]:
+    content: dict[str, JsonValue] = {
+        "path": step.path.value,
+        "action": step.action,
+        "targets": [*sorted(target_identity(t) for t in step.targets)],
+        "undo": step.undo,
+    }
+    if step.targets_sha256:
+        content["target_count"] = step.target_count
+        content["targets_sha256"] = step.targets_sha256
+    return content
 
 
 def canonical_digest(value: object) -> str:

@@ -95,6 +95,8 @@ class Step(BaseModel):
     targets: tuple[Target, ...] = ()
     target_count: int = 0
     """How many targets there are; greater than `len(targets)` when the list lives in the evidence store."""
+    targets_sha256: str = ""
+    """Of the whole list of targets, when `targets` is only its beginning (`plans.digest.targets_sha256`)."""
     gate: Gate | None = None
     """The gate that guards the step; None for a step that only reads."""
     decision: Verdict

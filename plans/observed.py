@@ -108,6 +108,8 @@ class Observed(BaseModel):
     pods: tuple[PodFacts, ...] = ()
     """The pods that the finding names, by uid, by ownership, or by service account; at most the first 200."""
     pod_count: int = 0
+    targets_sha256: str = ""
+    """Of the uids of all pods, when `pods` is only their beginning (`plans.digest.targets_sha256`)."""
     uid_mismatch: bool = False
     """Another uid stands under the name in the finding."""
     vanished: bool = False

@@ -5,11 +5,22 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from typing import TypeVar, get_args
+from typing import Final, TypeVar, get_args
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from errors import InputError
+
+_PLAIN_WORDS: Final = {
+    "string_type": "text",
+    "tuple_type": "a list",
+    "model_type": "keys with values",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+}
+"""pydantic speaks of arrays and objects; whoever writes YAML does not."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -34,7 +45,7 @@ def validate(model: type[M], data: Mapping[str, JsonValue], what: str) -> M:
         first = problems[0]
         field = _written(first["loc"]) or what
         expected, found = _words(model, first["type"], first["msg"], first["loc"], first.get("input"))
-        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        more = f" ({len(problems) - 1} more after this)" if len(problems) > 1 else ""
         raise InputError(field, expected, found + more) from None
 
 
@@ -54,18 +65,18 @@ def _words(
         key = str(loc[-1])
         near = difflib.get_close_matches(key.lower(), known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        return f"one of {', '.join(known)}" if known else "no such key", f"the unknown key {_short(key)}{hint}"
+        return f"one of {', '.join(known)}" if known else "no such key", f"the unknown key {key[:60]}{hint}"
     if kind == "missing":
         return "a value, it is required", "nothing"
-    expected = message.removeprefix("Input should be ").removeprefix("Value error, ")
-    if kind == "string_type" and isinstance(value, (int, float)):
-        expected += ", in quotes"
-    return expected, _short(value)
+    if kind in _PLAIN_WORDS:
+        hint = ", in quotes" if kind == "string_type" and isinstance(value, (int, float)) else ""
+        return _PLAIN_WORDS[kind] + hint, _short(value)
+    return message.removeprefix("Input should be ").removeprefix("Value error, "), _short(value)
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return f"{text[:59]}…" if len(text) > 60 else text or '""'
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return f"{text[:59]}…" if len(text) > 60 else text
 
 
 def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

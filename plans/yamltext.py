@@ -44,9 +44,9 @@ def read_mapping(text: str, what: str) -> dict[str, JsonValue]:
         _refuse_tricks(yaml, text, what)
         data = yaml.load(text)
     except DuplicateKeyError as e:
-        raise InputError(_place(what, e), "every key once", _first_line(e)) from None
+        raise InputError(_place(what, e), "every key once", _first_line(e).removeprefix("found ")) from None
     except MarkedYAMLError as e:
-        raise InputError(_place(what, e), "YAML", _first_line(e)) from None
+        raise InputError(_place(what, e), "YAML", _first_line(e).removeprefix("found ")) from None
     except (YAMLError, ValueError, OverflowError, RecursionError) as e:
         raise InputError(what, "YAML", str(e).partition("\n")[0]) from None
     if data is None:
