@@ -1,7 +1,8 @@
 """The settings of an installation, from the environment (prefix ``FIREBREAK_``); each names what it is for.
 
 The address and credentials of Temporal come from Temporal's own environment configuration (``TEMPORAL_ADDRESS``,
-``TEMPORAL_PROFILE``, …), those of AWS from the AWS SDK's, the cluster's from ``KUBECONFIG`` or the pod's service account.
+``TEMPORAL_PROFILE``, …), those of AWS from the AWS SDK's, the cluster's from ``KUBECONFIG`` or the
+pod's service account.
 """
 
 from __future__ import annotations
