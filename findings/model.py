@@ -187,7 +187,7 @@ class Finding(Frozen):
         containers: What a runtime or malware finding saw running; the workload has containers of its own.
         remote_ips: Addresses at the other end of the API call or connection.
         domain: The name that a DNS finding saw queried.
-        threats: Names of malware or of threat lists.
+        threats: Names of the malware that a scan found, or of the threats that an address or name is known for.
         warnings: What was unusual and was passed over, each as ``path: what``; the reader rejects what matters.
     """
 

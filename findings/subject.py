@@ -119,9 +119,8 @@ def subjects_of(finding: Finding) -> tuple[Subject, ...]:
 def _identify(user: KubernetesUser | None, key: AccessKey | None) -> Subject:
     """Apply the order of G3: username, ARN, access key, e-mail, plain name."""
     user = user or KubernetesUser()
-    subject = (
-        _from_username(user) or _from_arn(user.username, key) or _from_access_key(key) or _from_name(user.username)
-    )
+    name = user.username
+    subject = _from_username(user) or _from_arn(name) or _from_access_key(key) or _from_name(name)
     impersonated = user.impersonated
     return subject.model_copy(
         update={
@@ -160,7 +159,7 @@ def _from_username(user: KubernetesUser) -> Subject | None:
     return None
 
 
-def _from_arn(username: str, key: AccessKey | None) -> Subject | None:
+def _from_arn(username: str) -> Subject | None:
     """An IAM principal whose ARN is the username, the default of access entries.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
@@ -168,22 +167,31 @@ def _from_arn(username: str, key: AccessKey | None) -> Subject | None:
     match = _ARN.fullmatch(username)
     if match is None:
         return None
-    arn = {"principal_arn": username, "account": match["account"]}
+    subject = _principal_of(match)
+    if subject is None:
+        return None
+    return subject.model_copy(update={"principal_arn": username, "account": match["account"]})
+
+
+def _principal_of(match: re.Match[str]) -> Subject | None:
+    """The principal that a well-formed ARN names; None for a combination that IAM does not write."""
     if match["root"]:
-        return Subject(kind=SubjectKind.IAM_USER, name="root", user_type="Root", **arn)
+        return Subject(kind=SubjectKind.IAM_USER, name="root", user_type="Root") if match["service"] == "iam" else None
     parts = match["rest"].split("/")
     if not all(parts):
         return None
-    if (match["service"], match["type"]) == ("iam", "user"):
-        return Subject(kind=SubjectKind.IAM_USER, name=parts[-1], user_type="IAMUser", **arn)
-    if (match["service"], match["type"]) == ("iam", "role"):
-        return Subject(kind=SubjectKind.IAM_ROLE, name=parts[-1], user_type="Role", **arn)
-    if (match["service"], match["type"]) == ("sts", "assumed-role") and len(parts) == 2:
-        role, session = parts
-        return Subject(kind=SubjectKind.IAM_ROLE, name=role, session_name=session, user_type="AssumedRole", **arn)
-    if (match["service"], match["type"]) == ("sts", "federated-user") and len(parts) == 1:
-        return Subject(kind=SubjectKind.IAM_USER, name=parts[0], user_type="FederatedUser", **arn)
-    return None
+    match (match["service"], match["type"], len(parts)):
+        case ("iam", "user", _):
+            return Subject(kind=SubjectKind.IAM_USER, name=parts[-1], user_type="IAMUser")
+        case ("iam", "role", _):
+            return Subject(kind=SubjectKind.IAM_ROLE, name=parts[-1], user_type="Role")
+        case ("sts", "assumed-role", 2):
+            role, session = parts
+            return Subject(kind=SubjectKind.IAM_ROLE, name=role, session_name=session, user_type="AssumedRole")
+        case ("sts", "federated-user", 1):
+            return Subject(kind=SubjectKind.IAM_USER, name=parts[0], user_type="FederatedUser")
+        case _:
+            return None
 
 
 def _from_access_key(key: AccessKey | None) -> Subject | None:
@@ -225,7 +233,8 @@ def _from_name(username: str) -> Subject:
     if not username:
         return Subject(kind=SubjectKind.NONE)
     issued = username.startswith("https://") and "#" in username
-    known = issued or _MAIL.fullmatch(username) is not None
+    # A name that was cut stands for no user.
+    known = len(username) < 1024 and (issued or _MAIL.fullmatch(username) is not None)
     return Subject(kind=SubjectKind.OIDC_USER if known else SubjectKind.UNRESOLVED, name=username)
 
 
