@@ -52,10 +52,12 @@ class Kubernetes:
             before_mutation: Called before every POST, PATCH, PUT and DELETE, and may raise (the pause switch).
             timeout: Seconds to connect, and seconds between two reads.
         """
+        self._client = api_client
         self._configuration = api_client.configuration
         self._pool: urllib3.PoolManager = api_client.rest_client.pool_manager
         self._headers = {"Accept": "application/json", "User-Agent": api_client.user_agent}
         self._before_mutation = before_mutation
+        self._timeouts = timeout
         self._timeout = urllib3.Timeout(connect=timeout[0], read=timeout[1])
         # An expired token is renewed by a hook that writes into the shared configuration.
         self._credentials = threading.Lock()
@@ -87,6 +89,13 @@ class Kubernetes:
         client = kubernetes.client.ApiClient(configuration)
         client.user_agent = "firebreak"
         return cls(client, before_mutation=before_mutation, timeout=timeout)
+
+    def guarded_by(self, before_mutation: Callable[[], None]) -> Kubernetes:
+        """The same cluster, identity and connections, with a guard before every change.
+
+        The pause switch reads the cluster through the plain door and stands guard at this one.
+        """
+        return Kubernetes(self._client, before_mutation=before_mutation, timeout=self._timeouts)
 
     def get(self, path: str, **query: str) -> JsonObject:
         """Read one object (or one page of a list).
