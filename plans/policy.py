@@ -160,6 +160,13 @@ class Rule(_Section):
     reason: Annotated[str, StringConstraints(max_length=300)] = ""
     """One sentence for the plan: why this rule exists."""
 
+    @model_validator(mode="after")
+    def _names_what_it_opens(self) -> Rule:
+        # Without this, a rule meant for quarantines would also terminate nodes without asking anybody.
+        if self.set.mode is Verdict.AUTO and self.when.gates is None:
+            raise ValueError("when.gates to name the gates that open by themselves, because mode is auto")
+        return self
+
 
 class HourlyContainments(_Section):
     """Automatic containments in one hour, over all incidents."""
