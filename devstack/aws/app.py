@@ -1,0 +1,101 @@
+"""One WSGI application for one endpoint URL: our own calls first, everything else to moto.
+
+The service and region of a request stand in the scope of its signature, as for any AWS endpoint. Paths below
+``/_firebreak/`` are not AWS's (no bucket name begins with an underscore); through them tests and the demo fill stores.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from devstack.aws.guardduty import GuardDutyFindings
+from devstack.aws.registry import AwsError, Operation, Service
+from devstack.aws.shapes import ShapeError
+
+ADMIN_PREFIX = "/_firebreak/"
+_SCOPE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+
+StartResponse = Callable[..., Any]
+Environ = dict[str, Any]
+
+
+class StandIn:
+    """The WSGI application."""
+
+    def __init__(self) -> None:
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._findings = GuardDutyFindings()
+        self._services: dict[str, Service] = {service.name: service for service in (self._findings.service(),)}
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        path = environ["PATH_INFO"]
+        if path.startswith(ADMIN_PREFIX):
+            return _send(start_response, *self._guarded(lambda: self._admin(environ, path)))
+        scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        service = self._services.get(scope["service"]) if scope else None
+        operation = service.find(environ["REQUEST_METHOD"], path) if service else None
+        if operation is None or scope is None:
+            answer: Iterable[bytes] = self._moto(environ, start_response)
+            return answer
+        region = scope["region"]
+        return _send(start_response, *self._guarded(lambda: _call(operation, region, environ, path)))
+
+    def _admin(self, environ: Environ, path: str) -> tuple[int, Any]:
+        route = (environ["REQUEST_METHOD"], path.removeprefix(ADMIN_PREFIX))
+        if route == ("GET", "health"):
+            return 200, {"status": "ok"}
+        if route == ("POST", "guardduty/findings"):
+            body = _body(environ)
+            missing = [key for key in ("detector_id", "region", "findings") if key not in body]
+            if missing:
+                raise AwsError("BadRequest", f"{', '.join(missing)}: missing")
+            account = body.get("account", DEFAULT_ACCOUNT_ID)
+            try:
+                return 200, self._findings.put(account, body["region"], body["detector_id"], body["findings"])
+            except ShapeError as error:
+                raise AwsError("BadRequest", str(error)) from error
+        raise AwsError("NotFound", f"no route {' '.join(route)}", status=404)
+
+    def _guarded(self, answer: Callable[[], tuple[int, Any]]) -> tuple[int, Any, str]:
+        try:
+            return (*answer(), "")
+        except AwsError as error:
+            return error.status, {"message": str(error), "__type": error.kind}, error.code
+        except ShapeError as error:
+            # Our own answer is wrong. Nobody may take it for one of AWS, so it is a server error; botocore shows it.
+            traceback.print_exc()
+            return 500, {"message": f"shape: {error}", "__type": "ShapeError"}, "ShapeError"
+
+
+def _call(operation: Operation, region: str, environ: Environ, path: str) -> tuple[int, Any]:
+    query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
+    return operation.answer(DEFAULT_ACCOUNT_ID, region, path, query, _body(environ))
+
+
+def _body(environ: Environ) -> dict[str, Any]:
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    try:
+        body = json.loads(environ["wsgi.input"].read(length) or b"{}")
+    except ValueError as error:
+        raise AwsError("BadRequestException", f"The request is rejected: {error}") from error
+    if not isinstance(body, dict):
+        raise AwsError("BadRequestException", "The request is rejected: the body is not an object")
+    return body
+
+
+def _send(start_response: StartResponse, status: int, body: Any, error: str) -> list[bytes]:
+    content = json.dumps(body).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+    if error:
+        headers.append(("x-amzn-ErrorType", error))
+    start_response(f"{status} {'OK' if status < 400 else 'Error'}", headers)
+    return [content]
