@@ -134,7 +134,8 @@ def read_service(service: Node) -> dict[str, Any]:
 def build(node: Node, **fields: Any) -> Finding:
     """Make the finding, with a warning for an identity that AWS itself would not write."""
     if not re.fullmatch(r"\d{12}", fields["account"]):
-        node.warn("accountId", f"not 12 digits: {describe(fields['account'])}")
+        member = "awsAccountId" if "AwsAccountId" in node.value else "accountId"
+        node.warn(member, f"not 12 digits: {describe(fields['account'])}")
     if not re.fullmatch(r"[a-z]{2,3}(-[a-z]+){1,3}-\d{1,2}", fields["region"]):
         node.warn("region", f"no region of AWS: {describe(fields['region'])}")
     return Finding(**fields, warnings=tuple(node.warnings[:MAX_WARNINGS]))

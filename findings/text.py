@@ -96,8 +96,10 @@ def describe(value: object) -> str:
             # Python refuses to print an integer of thousands of digits.
             return "a huge number" if isinstance(value, int) and abs(value) > 10**30 else f"the number {value}"
         case str():
-            head = ascii(value[:_LONGEST_FOUND])
-            return head if len(value) <= _LONGEST_FOUND else f"{head}… ({len(value)} characters)"
+            shown = ascii(value[:_LONGEST_FOUND])
+            if len(shown) <= _LONGEST_FOUND and len(value) <= _LONGEST_FOUND:
+                return shown
+            return f"{shown[:_LONGEST_FOUND]}… ({len(value)} characters)"
         case list():
             return "an empty list" if not value else "a list"
         case _:

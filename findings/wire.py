@@ -31,12 +31,14 @@ class Node:
         path: Where it stands in the input, e.g. ``Findings[0].Service``.
         warnings: What was passed over, shared by all nodes of a finding.
         flat: Of ASFF: the object was unfolded from flat keys and its leaves are strings.
+        pascal: Whether the object around it is spelled as boto3 spells it; names what is missing from an empty one.
     """
 
     value: dict[str, object]
     path: str
     warnings: list[str] = field(default_factory=list)
     flat: bool = False
+    pascal: bool = False
 
     def __bool__(self) -> bool:
         """Whether there is anything in it."""
@@ -46,8 +48,7 @@ class Node:
         """The path of a member, spelled as it is written, or as its neighbours are when it is not there."""
         key = self._key(name)
         if key is None:
-            pascal = any(k[:1].isupper() for k in self.value)
-            key = name[:1].upper() + name[1:] if pascal else name
+            key = name[:1].upper() + name[1:] if self._spelled_pascal() else name
         return f"{self.path}{'/' if self.flat else '.'}{key}" if self.path else key
 
     def child(self, name: str) -> Node:
@@ -58,7 +59,7 @@ class Node:
         """
         value = self.raw(name)
         if value is None:
-            return Node({}, self.at(name), self.warnings, self.flat)
+            return Node({}, self.at(name), self.warnings, self.flat, self._spelled_pascal())
         return self._object(value, self.at(name))
 
     def children(self, name: str) -> list[Node]:
@@ -159,6 +160,9 @@ class Node:
         """Note something unusual that is passed over."""
         self.warnings.append(f"{self.at(name)}: {what}")
 
+    def _spelled_pascal(self) -> bool:
+        return any(key[:1].isupper() for key in self.value) if self.value else self.pascal
+
     def _key(self, name: str) -> str | None:
         for key in (name, name[:1].upper() + name[1:], _IRREGULAR.get(name, name)):
             if key in self.value:
@@ -174,7 +178,7 @@ class Node:
     def _object(self, value: object, path: str) -> Node:
         if not isinstance(value, dict):
             raise InputError(path, "an object", describe(value))
-        return Node(value, path, self.warnings, self.flat)
+        return Node(value, path, self.warnings, self.flat, self._spelled_pascal())
 
     def _list(self, name: str, value: object) -> list[tuple[object, str]]:
         if self.flat and isinstance(value, str):
