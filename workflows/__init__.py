@@ -1,0 +1,1 @@
+"""Deterministic: RemediateFinding, one workflow a path, ReleaseContainment, SweepContainment. `registry` lists them."""

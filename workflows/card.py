@@ -1,0 +1,80 @@
+"""The live status card that the Temporal UI shows as current details: Markdown, everything from outside escaped."""
+
+from __future__ import annotations
+
+import re
+
+from contracts.incidents import GateView, IncidentView
+from contracts.states import Containment, GateState, StepState
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&])")
+_MOST_TARGETS = 10
+_SIGNS = {
+    StepState.PLANNED: "planned",
+    StepState.RUNNING: "**running**",
+    StepState.DONE: "done",
+    StepState.FAILED: "**failed**",
+    StepState.SKIPPED: "skipped",
+}
+_CONTAINMENT = {
+    Containment.NONE: "**nothing is contained yet**",
+    Containment.INCOMPLETE: "**incomplete: do not rely on it**",
+    Containment.VERIFIED: "**verified**",
+    Containment.RELEASED: "released",
+    Containment.NOT_APPLICABLE: "nothing left to contain",
+}
+
+
+def escape(text: str) -> str:
+    """Text from outside as literal Markdown on one line, at most 200 characters."""
+    line = "".join(c if c.isprintable() else " " for c in text)[:200]
+    return _SPECIAL.sub(r"\\\1", line)
+
+
+def approve_command(view: IncidentView, gate: GateView) -> str:
+    """The exact command that approves a waiting gate."""
+    image = " --image REPOSITORY@sha256:DIGEST" if gate.needs_image else ""
+    return f'firebreak approve {view.finding_id} {gate.gate.value} --reason "…"{image}'
+
+
+def status_card(view: IncidentView) -> str:
+    """The card: state, containment, what waits for whom, targets, steps, failures."""
+    lines = [f"### {view.state.value} · containment {_CONTAINMENT[view.containment]}", ""]
+    lines += [f"- {escape(r)}" for r in (*view.reasons[:5], *view.proposals[:5])]
+    for gate in view.gates:
+        lines += _gate(view, gate)
+    pods = view.pods.inline[:_MOST_TARGETS]
+    if pods:
+        lines += ["", f"**Targets ({view.pods.count})**", ""]
+        lines += [f"- {escape(p.namespace)}/{escape(p.name)} on {escape(p.node) or 'no node'}" for p in pods]
+        if view.pods.count > len(pods):
+            lines.append(f"- … and {view.pods.count - len(pods)} more")
+    if view.steps:
+        lines += ["", "**Steps**", ""]
+        lines += [
+            f"- {escape(s.step)}: {_SIGNS[s.state]}{' — ' + escape(s.detail) if s.detail else ''}" for s in view.steps
+        ]
+    if view.failures:
+        lines += ["", "**Failures**", ""]
+        lines += [
+            f"- {escape(f.step)} {escape(f.target)}: {escape(f.code)}, {escape(f.message)}" for f in view.failures[:10]
+        ]
+    if view.notes:
+        lines += ["", "**Notes**", "", *(f"- {escape(n)}" for n in view.notes[-5:])]
+    return "\n".join(lines)[:18_000]
+
+
+def _gate(view: IncidentView, gate: GateView) -> list[str]:
+    name = gate.gate.value
+    if gate.state is GateState.WAITING:
+        until = f"{gate.deadline:%Y-%m-%d %H:%M} UTC" if gate.deadline else "no deadline"
+        given = f", {len(gate.approved_by)} of {gate.approvals} approvals" if gate.approvals > 1 else ""
+        return [
+            "",
+            f"**Gate {name} waits for a decision** (until {until}{given})",
+            "",
+            f"    {approve_command(view, gate)}",
+        ]
+    last = gate.decisions[-1] if gate.decisions else None
+    who = f" by {escape(last.by)}: {escape(last.reason)}" if last and last.counted else ""
+    return ["", f"Gate {name}: {gate.state.value}{who}"]

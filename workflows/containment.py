@@ -1,0 +1,157 @@
+"""Keeping pods contained: isolate, verify, and again for as long as the proof does not hold (design: Isolation)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from temporalio import workflow
+
+from contracts.activities import IsolateRequest, Proof, StepResult, VerifyRequest
+from contracts.changes import quarantine_change
+from contracts.names import ActivityName
+from contracts.states import Containment, StepState
+from plans.model import Change, ResourceRef
+from workflows.calls import StepFailed, call
+from workflows.path_state import PathState
+
+DENSE_PERIOD = timedelta(seconds=30)
+"""How long containment is tried without pause before it is called incomplete."""
+_FIRST_BACKOFF = timedelta(seconds=1)
+_LONGEST_BACKOFF = timedelta(minutes=5)
+
+
+class ContainmentLoop:
+    """The loop of one path. It ends only when the path stops; between rounds it waits to be woken."""
+
+    def __init__(self, state: PathState, step: str) -> None:
+        self._state = state
+        self._step = step
+        self._wake = False
+        self.settled = False
+        """Whether the first verdict stands: verified, nothing left, or incomplete after the dense period."""
+        self.suspended = False
+        """While pods are being replaced, their labels and their absence prove nothing."""
+        self.idle = False
+
+    def wake(self) -> None:
+        """Look again now: drift, a repeat, or a retry."""
+        self._wake = True
+
+    async def run(self, stopping: Callable[[], bool]) -> None:
+        """Contain, and keep contained."""
+        while not stopping():
+            await self._contain(stopping)
+            self._wake = False
+            self.idle = True
+            await workflow.wait_condition(lambda: stopping() or (self._wake and not self.suspended))
+            self.idle = False
+
+    async def _contain(self, stopping: Callable[[], bool]) -> None:
+        dense_until = workflow.now() + DENSE_PERIOD
+        backoff = _FIRST_BACKOFF
+        self._state.mark(self._step, StepState.RUNNING)
+        while not stopping() and not self.suspended:
+            if await self._round():
+                return
+            self._wake = False
+            if workflow.now() >= dense_until:
+                await self._incomplete()
+                backoff = min(backoff * 2, _LONGEST_BACKOFF)
+            self.idle = self.settled
+            try:
+                await workflow.wait_condition(
+                    lambda: stopping() or self._wake or self.suspended,
+                    timeout=backoff,
+                    timeout_summary="before containment is tried again",
+                )
+            except TimeoutError:
+                pass
+            self.idle = False
+
+    async def _round(self) -> bool:
+        """One attempt; True when the proof holds, or when nothing is left to contain."""
+        state = self._state
+        self._begin()
+        try:
+            isolated = await call(
+                ActivityName.ISOLATE_PODS,
+                IsolateRequest(
+                    incident=state.incident, step=self._step, pods=state.pods, changes=tuple(state.policy_changes)
+                ),
+                StepResult,
+                summary=f"quarantine {state.pods.count} pods",
+            )
+            proof = await call(
+                ActivityName.VERIFY_CONTAINMENT,
+                VerifyRequest(
+                    incident=state.incident, step=self._step, pods=state.pods, changes=tuple(state.policy_changes)
+                ),
+                Proof,
+                summary="prove from live objects that nothing gets in or out",
+            )
+        except StepFailed as failed:
+            state.reasons = (failed.message,)
+            state.containment = Containment.INCOMPLETE
+            state.failures[self._step] = [failed.failure(self._step)]
+            return False
+        state.reasons, state.proposals = proof.reasons, proof.proposals
+        state.failures[self._step] = list(isolated.failures)
+        if proof.missing:
+            # Their before-state stands in history now, as part of the proof, so they may be made.
+            known = {c.key for c in state.policy_changes}
+            state.policy_changes += [c for c in proof.missing if c.key not in known]
+        if proof.containment is Containment.VERIFIED and not isolated.failures:
+            await self._verified(proof)
+            return True
+        if proof.containment is Containment.NOT_APPLICABLE:
+            await self._nothing_left()
+            return True
+        state.containment = Containment.INCOMPLETE
+        return False
+
+    def _begin(self) -> None:
+        state = self._state
+        state.holding = True
+        state.begin([*state.policy_changes, *self._label_changes()])
+
+    def _label_changes(self) -> list[Change]:
+        pods = self._state.pods
+        if pods.reference is None:
+            return [quarantine_change(p, self._step) for p in pods.inline]
+        # The single records follow from the stored list; the history carries one for all of them.
+        return [
+            Change(
+                step=self._step,
+                resource=ResourceRef(kind="PodList", name=pods.reference.key),
+                summary=f"{pods.count} pods quarantined and held by two labels, listed in the evidence",
+                before={"": None},
+                after={"": pods.reference.sha256},
+            )
+        ]
+
+    async def _verified(self, proof: Proof) -> None:
+        state = self._state
+        state.containment = Containment.VERIFIED
+        state.contained_at = state.contained_at or proof.at
+        gone = f", {proof.gone} gone" if proof.gone else ""
+        state.mark(self._step, StepState.DONE, f"{proof.verified} pods verified{gone}")
+        self.settled = True
+        await state.report()
+
+    async def _nothing_left(self) -> None:
+        state = self._state
+        state.containment = Containment.NOT_APPLICABLE
+        state.mark(self._step, StepState.SKIPPED, "the pods are gone")
+        self.settled = True
+        await state.report()
+
+    async def _incomplete(self) -> None:
+        """Say it once a round of the slow backoff; the loop goes on."""
+        state = self._state
+        if not self.settled or state.steps[self._step].state is not StepState.FAILED:
+            workflow.logger.warning("containment incomplete", extra={"reasons": len(state.reasons)})
+        failures = state.failures[self._step]
+        state.mark(self._step, StepState.FAILED, "containment is incomplete and goes on being tried", failures)
+        self.settled = True
+        await state.report()

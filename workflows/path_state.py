@@ -1,0 +1,85 @@
+"""What one path has reached, and how it tells its incident: shared by the path's phases."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from temporalio import workflow
+
+from contracts.common import EvidenceState, Failure
+from contracts.incidents import GateOpened, PathInput, PathProgress, StepStatus
+from contracts.names import Handler
+from contracts.states import Containment, StepState
+from plans.model import Change, Gate, Step, Verdict
+
+
+class PathState:
+    """The record of a path; `report` sends what changed to the incident."""
+
+    def __init__(self, start: PathInput) -> None:
+        self.start = start
+        self.incident = start.incident
+        self.assessment = start.assessment
+        self.pods = start.assessment.pods
+        self.policy_changes = list(start.assessment.changes)
+        self.open: dict[Gate, GateOpened] = {g: GateOpened(gate=g) for g in start.open_gates}
+        self.steps: dict[str, StepStatus] = {}
+        self.plan: dict[str, Step] = {
+            s.step: s for s in start.assessment.plan.steps_of(start.path) if s.decision is not Verdict.NEVER
+        }
+        self.containment = Containment.NONE
+        self.contained_at: datetime | None = None
+        self.reasons: tuple[str, ...] = ()
+        self.proposals: tuple[str, ...] = ()
+        self.failures: dict[str, list[Failure]] = {}
+        self.evidence = EvidenceState()
+        self.changes: dict[str, Change] = {}
+        self.undone: list[str] = []
+        self.holding = False
+        self.stopped = False
+        self._reported: set[str] = set()
+
+    def step(self, action: str) -> Step | None:
+        """The planned step of this action, or None when the plan has none or policy says never."""
+        return self.plan.get(f"{self.start.path.value}.{action}")
+
+    def mark(self, step: str, state: StepState, detail: str = "", failures: list[Failure] | None = None) -> None:
+        """Say where a step stands; its failures replace those of its last attempt."""
+        self.steps[step] = StepStatus(step=step, state=state, detail=detail)
+        self.failures[step] = failures or []
+
+    def done(self, step: str) -> bool:
+        """Whether a step is done, or its outcome was already true."""
+        status = self.steps.get(step)
+        return status is not None and status.state in (StepState.DONE, StepState.SKIPPED)
+
+    def begin(self, changes: list[Change]) -> None:
+        """Remember changes before they are made: they stand in history already."""
+        self.changes.update({c.key: c for c in changes})
+
+    def progress(self, failed_step: str = "") -> PathProgress:
+        """The report: everything that stands, and the changes that the incident has not heard of."""
+        fresh = [c for k, c in self.changes.items() if k not in self._reported]
+        self._reported.update(self.changes)
+        undone, self.undone = tuple(self.undone), []
+        return PathProgress(
+            path=self.start.path,
+            containment=self.containment,
+            contained_at=self.contained_at,
+            reasons=self.reasons,
+            proposals=self.proposals,
+            steps=tuple(self.steps.values()),
+            changes=tuple(fresh),
+            undone=undone,
+            failures=tuple(f for fs in self.failures.values() for f in fs),
+            evidence=self.evidence,
+            failed_step=failed_step,
+            holding=self.holding,
+        )
+
+    async def report(self, failed_step: str = "") -> None:
+        """Tell the incident."""
+        parent = workflow.info().parent
+        if parent is not None:
+            handle = workflow.get_external_workflow_handle(parent.workflow_id, run_id=parent.run_id)
+            await handle.signal(Handler.PROGRESS, self.progress(failed_step))

@@ -1,0 +1,158 @@
+"""What an incident knows of itself: the mutable record behind the query `status`, kept apart from its control flow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from contracts.activities import Assessment
+from contracts.common import EvidenceState, Failure, IncidentKey, PodTargets, Timings
+from contracts.incidents import IncidentInput, IncidentView, PathProgress, StepStatus
+from contracts.states import Containment, GateState, IncidentState, StepState
+from plans.model import Change, Gate, Path, Verdict
+from workflows.gates import GateBoard
+
+_MOST_NOTES = 50
+_WORST_FIRST = (
+    Containment.INCOMPLETE,
+    Containment.NONE,
+    Containment.VERIFIED,
+    Containment.RELEASED,
+    Containment.NOT_APPLICABLE,
+)
+
+
+class IncidentRecord:
+    """Collects what the paths report and derives the two axes of the state from it."""
+
+    def __init__(self, key: IncidentKey, start: IncidentInput) -> None:
+        self.key = key
+        self.finding = start.finding
+        self.received = start.received
+        self.assessment: Assessment | None = None
+        self.board: GateBoard | None = None
+        self.paths: dict[Path, PathProgress] = {}
+        self.changes: dict[str, Change] = {}
+        self.undone: dict[str, None] = {}
+        self.steps: dict[str, StepStatus] = {}
+        self.failures: dict[str, list[Failure]] = {}
+        self.notes: list[str] = []
+        self.evidence = EvidenceState()
+        self.report_key = ""
+        self.contained: datetime | None = None
+        self.finished: datetime | None = None
+        self.last_observed: datetime | None = None
+        self.final: IncidentState | None = None
+
+    def assessed(self, assessment: Assessment, board: GateBoard) -> None:
+        """The plan stands."""
+        self.assessment = assessment
+        self.board = board
+        self.failures.pop("assess", None)
+        for step in assessment.plan.steps:
+            if step.decision is not Verdict.NEVER:
+                self.steps[step.step] = StepStatus(step=step.step, state=StepState.PLANNED)
+
+    def progressed(self, progress: PathProgress) -> None:
+        """A path reports."""
+        self.paths[progress.path] = progress
+        self.steps.update({s.step: s for s in progress.steps})
+        self.changes.update({c.key: c for c in progress.changes})
+        self.undone.update(dict.fromkeys(progress.undone))
+        self.failures[progress.path.value] = list(progress.failures)
+        if progress.evidence.manifests >= self.evidence.manifests:
+            self.evidence = progress.evidence
+        if progress.contained_at and self.contained is None:
+            self.contained = progress.contained_at
+
+    def note(self, text: str) -> None:
+        """Remember what happened besides; the oldest notes give way."""
+        self.notes = [*self.notes, text][-_MOST_NOTES:]
+
+    @property
+    def holding(self) -> bool:
+        """Whether anything that the incident did for containment still stands."""
+        return any(p.holding for p in self.paths.values())
+
+    @property
+    def running(self) -> bool:
+        """Whether a step is being carried out."""
+        return any(s.state is StepState.RUNNING for s in self.steps.values())
+
+    def _gated(self, gates: tuple[Gate, ...]) -> list[StepStatus]:
+        """The steps behind these gates."""
+        plan = self.assessment.plan.steps if self.assessment else ()
+        return [self.steps[s.step] for s in plan if s.gate in gates and s.step in self.steps]
+
+    @property
+    def read_steps_ended(self) -> bool:
+        """Whether the steps behind no gate, which only read, have come to an end."""
+        free = {s.step for s in self.assessment.plan.steps if s.gate is None} if self.assessment else set()
+        return all(s.state not in (StepState.PLANNED, StepState.RUNNING) for s in self.steps.values() if s.step in free)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step that is not `never` is done, or its outcome was already true."""
+        return all(s.state in (StepState.DONE, StepState.SKIPPED) for s in self.steps.values())
+
+    @property
+    def containment(self) -> Containment:
+        """The worst of what the paths report."""
+        if self.final is IncidentState.RELEASED:
+            return Containment.RELEASED if self.contained or self.changes else Containment.NONE
+        if not self.assessment or self.assessment.plan.plan_only:
+            return Containment.NOT_APPLICABLE if self.assessment else Containment.NONE
+        reported = {p.containment for p in self.paths.values()} or {Containment.NONE}
+        return next(c for c in _WORST_FIRST if c in reported)
+
+    @property
+    def state(self) -> IncidentState:
+        """The lifecycle, derived: what is final, else what runs, else what is waited for."""
+        if self.final is not None:
+            return self.final
+        if self.assessment is None or self.board is None:
+            return IncidentState.FAILED if self.failures.get("assess") else IncidentState.ASSESSING
+        unfinished = (StepState.PLANNED, StepState.RUNNING)
+        containing = any(s.state in unfinished for s in self._gated((Gate.CONTAIN,)))
+        if containing and self.board.state(Gate.CONTAIN) is GateState.OPEN:
+            return IncidentState.CONTAINING
+        if any(s.state is StepState.RUNNING for s in self._gated((Gate.CREDENTIALS, Gate.ERADICATE, Gate.TERMINATE))):
+            return IncidentState.REMEDIATING
+        if self.board.in_state(GateState.DENIED):
+            return IncidentState.DENIED
+        if self.board.in_state(GateState.WAITING) or self.board.in_state(GateState.EXPIRED):
+            return IncidentState.AWAITING_APPROVAL
+        if any(s.state is StepState.FAILED for s in self.steps.values()):
+            return IncidentState.FAILED
+        if self.complete:
+            return IncidentState.REMEDIATED
+        return IncidentState.CONTAINING
+
+    def view(self) -> IncidentView:
+        """Everything that `firebreak show` prints."""
+        plan = self.assessment.plan if self.assessment else None
+        return IncidentView(
+            incident=self.key.workflow_id,
+            run_id=self.key.run_id,
+            finding_id=self.finding.id,
+            finding_type=self.finding.type,
+            severity=self.finding.severity,
+            cluster=self.finding.cluster.name if self.finding.cluster else "",
+            state=self.state,
+            containment=self.containment,
+            paths=plan.paths if plan else (),
+            plan=plan,
+            pods=self.assessment.pods if self.assessment else PodTargets(),
+            steps=tuple(self.steps.values()),
+            gates=self.board.views() if self.board else (),
+            changes=tuple(self.changes.values()),
+            undone=tuple(self.undone),
+            evidence=self.evidence,
+            failures=tuple(f for fs in self.failures.values() for f in fs),
+            reasons=tuple(r for p in self.paths.values() for r in p.reasons),
+            proposals=tuple(r for p in self.paths.values() for r in p.proposals),
+            rejected=tuple(self.board.rejected) if self.board else (),
+            notes=tuple(self.notes),
+            report_key=self.report_key,
+            last_observed=self.last_observed,
+            timings=Timings(received=self.received, contained=self.contained, finished=self.finished),
+        )

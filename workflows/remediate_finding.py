@@ -1,0 +1,351 @@
+"""RemediateFinding: one incident from assessment to its end. It owns gates, timers, decisions and search attributes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import FailureError
+
+from contracts.activities import Assessment, AssessRequest, ReportRequest, ReportResult, RestoreResult
+from contracts.common import Failure, IncidentKey
+from contracts.incidents import (
+    Decision,
+    DecisionAnswer,
+    GateOpened,
+    IncidentInput,
+    IncidentView,
+    Observation,
+    PathInput,
+    PathProgress,
+    ReleaseInput,
+    ReleaseOrder,
+    RetryRequest,
+)
+from contracts.names import GATE, STATE, ActivityName, Handler, WorkflowName
+from contracts.states import GateState, IncidentState, ObservationKind, StepState, Verb
+from plans.model import Gate, Path, Verdict
+from workflows import inbox
+from workflows.calls import StepFailed, call, outlive
+from workflows.card import status_card
+from workflows.gates import GateBoard
+from workflows.record import IncidentRecord
+
+PATH_WORKFLOWS = {Path.POD: WorkflowName.REMEDIATE_PODS}
+"""The paths that have a workflow; the planner shows the steps of the others as `never`."""
+
+
+@workflow.defn(name=WorkflowName.REMEDIATE_FINDING)
+class RemediateFinding:
+    """One incident (design: Incidents). It stays open while it holds anything or a step can be retried."""
+
+    @workflow.init
+    def __init__(self, start: IncidentInput) -> None:
+        info = workflow.info()
+        key = IncidentKey(workflow_id=info.workflow_id, run_id=info.first_execution_run_id)
+        self._start = start
+        self._record = IncidentRecord(key, start)
+        self._children: dict[Path, workflow.ChildWorkflowHandle[object, PathProgress]] = {}
+        self._opened: set[Gate] = set()
+        self._reassess = False
+        self._release: ReleaseOrder | None = None
+        self._dirty = False
+        self._cancelled = False
+        self._published: tuple[object, ...] = ()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @workflow.run
+    async def run(self, start: IncidentInput) -> IncidentView:
+        """Assess, start the paths, take decisions until the incident can close, and report."""
+        await self._assess()
+        if self._record.final is None and self._release is None:
+            self._start_paths()
+        while self._record.final is None:
+            self._heed_cancellation()
+            self._open_gates()
+            self._settle()
+            self._publish()
+            if self._record.final is None:
+                await self._next_event()
+            if self._release is not None:
+                await self._undo(self._release)
+        return await self._finish()
+
+    # Phases
+
+    async def _assess(self) -> None:
+        while self._record.assessment is None and self._release is None:
+            request = AssessRequest(
+                incident=self._record.key, finding=self._start.finding, act_on_sample=self._start.act_on_sample
+            )
+            try:
+                self._assessed(
+                    await call(
+                        ActivityName.ASSESS, request, Assessment, summary="provenance, targets, before-state, plan"
+                    )
+                )
+            except StepFailed as failed:
+                self._record.failures["assess"] = [failed.failure("assess", self._start.finding.id)]
+                self._reassess = False
+                self._publish()
+                await self._until(lambda: self._reassess or self._release is not None)
+        if self._record.assessment is None:
+            self._record.final = IncidentState.RELEASED
+
+    def _assessed(self, assessment: Assessment) -> None:
+        board = GateBoard(self._record.key.workflow_id, assessment.plan, workflow.now(), lambda: str(workflow.uuid4()))
+        self._record.assessed(assessment, board)
+        if assessment.plan.plan_only:
+            self._record.final = IncidentState.PLAN_ONLY
+
+    def _start_paths(self) -> None:
+        assessment = self._record.assessment
+        if assessment is None or self._record.board is None:
+            return
+        self._opened = set(self._record.board.in_state(GateState.OPEN))
+        for path in assessment.plan.paths:
+            steps = assessment.plan.steps_of(path)
+            if path in PATH_WORKFLOWS and any(s.decision is not Verdict.NEVER for s in steps):
+                self._tasks.append(asyncio.create_task(self._follow(path, assessment)))
+
+    async def _follow(self, path: Path, assessment: Assessment) -> None:
+        """Run one path as a child and take its last word, or record that it ended without one."""
+        key = self._record.key
+        opened = tuple(g for g in Gate if g in self._opened)
+        try:
+            child = await workflow.start_child_workflow(
+                PATH_WORKFLOWS[path].value,
+                PathInput(
+                    incident=key, path=path, assessment=assessment, open_gates=opened, received=self._record.received
+                ),
+                id=f"{key.workflow_id}/{path.value}",
+                result_type=PathProgress,
+                static_summary=f"{path.value} path of {self._start.finding.id}",
+            )
+            self._children[path] = child
+            # A gate may have opened while the child was starting.
+            for gate in self._opened - set(opened):
+                await child.signal(Handler.GATE_OPENED, self._opening(gate))
+            self._record.progressed(await child)
+        except FailureError as error:
+            self._record.failures[f"{path.value} workflow"] = [
+                Failure(step=path.value, target=key.workflow_id, code="Internal", message=str(error)[:300])
+            ]
+        finally:
+            self._children.pop(path, None)
+            self._dirty = True
+
+    def _opening(self, gate: Gate) -> GateOpened:
+        assert self._record.board is not None
+        return GateOpened(gate=gate, image=self._record.board.image(gate))
+
+    def _open_gates(self) -> None:
+        """Tell the paths about gates that opened since the last look, and expire those whose time is over."""
+        board = self._record.board
+        if board is None:
+            return
+        for gate in board.expire(workflow.now()):
+            self._record.note(f"gate {gate.value} expired; an approve opens the question again")
+        now_open = set(board.in_state(GateState.OPEN))
+        for gate in [g for g in Gate if g in now_open - self._opened]:
+            for child in self._children.values():
+                self._send(child, Handler.GATE_OPENED, self._opening(gate))
+        self._opened = now_open
+
+    def _settle(self) -> None:
+        """Close the incident when nothing is held and nothing can be retried."""
+        record, board = self._record, self._record.board
+        if board is None or self._release is not None or record.holding or record.running:
+            return
+        denied = bool(board.in_state(GateState.DENIED))
+        if denied and record.read_steps_ended:
+            for child in self._children.values():
+                self._send(child, Handler.STOP, None)
+        if self._children or any(not t.done() for t in self._tasks):
+            return
+        if denied:
+            record.final = IncidentState.DENIED
+        elif record.complete:
+            record.final = IncidentState.REMEDIATED
+
+    async def _undo(self, order: ReleaseOrder) -> None:
+        """Stop the paths, then undo everything that the incident changed (design: release)."""
+        self._release = None
+        record = self._record
+        if record.board is not None:
+            record.board.close()
+        for child in list(self._children.values()):
+            self._send(child, Handler.STOP, None)
+        await self._until(lambda: not self._children)
+        left = tuple(c for c in record.changes.values() if c.key not in record.undone)
+        pods = record.assessment.pods if record.assessment else record.view().pods
+        request = ReleaseInput(incident=record.key, changes=left, pods=pods, by=order.by, reason=order.reason)
+        result: RestoreResult = await outlive(
+            workflow.execute_child_workflow(
+                WorkflowName.RELEASE_CONTAINMENT.value,
+                request,
+                id=f"{record.key.workflow_id}/release",
+                result_type=RestoreResult,
+                static_summary=f"undo {len(left)} changes of {self._start.finding.id}",
+            )
+        )
+        record.undone.update(dict.fromkeys(result.undone))
+        for sentence in result.kept:
+            record.note(sentence)
+        record.failures["release"] = list(result.failures)
+        record.note(f"released by {order.by or 'unknown'}: {order.reason or 'no reason given'}")
+        if not result.failures:
+            record.final = IncidentState.RELEASED
+            for path, progress in record.paths.items():
+                record.paths[path] = progress.model_copy(update={"holding": False})
+
+    async def _finish(self) -> IncidentView:
+        record = self._record
+        if record.board is not None:
+            record.board.close()
+        record.finished = workflow.now()
+        if record.assessment is not None:
+            await self._report(record.assessment)
+        self._publish()
+        await outlive(workflow.wait_condition(workflow.all_handlers_finished))
+        return record.view()
+
+    async def _report(self, assessment: Assessment) -> None:
+        request = ReportRequest(
+            incident=self._record.key,
+            view_json=self._record.view().model_dump_json(),
+            assessment=assessment,
+            finding=self._start.finding,
+        )
+        try:
+            result = await call(ActivityName.WRITE_REPORT, request, ReportResult, summary="report into the evidence")
+        except StepFailed as failed:
+            # The response itself is done; that the report is missing is said, and `firebreak report` renders it anew.
+            self._record.failures["report"] = [failed.failure("report")]
+            return
+        self._record.report_key = result.key
+        self._record.evidence = result.evidence
+
+    # Events
+
+    async def _next_event(self) -> None:
+        deadline = self._record.board.next_deadline() if self._record.board else None
+        timeout = max(deadline - workflow.now(), timedelta(seconds=0)) if deadline else None
+        self._dirty = False
+        try:
+            await self._until(lambda: self._dirty, timeout)
+        except TimeoutError:
+            return
+
+    async def _until(self, condition: Callable[[], bool], timeout: timedelta | None = None) -> None:
+        while True:
+            try:
+                await workflow.wait_condition(condition, timeout=timeout, timeout_summary="until a gate expires")
+                return
+            except asyncio.CancelledError:
+                self._dirty = True
+
+    def _heed_cancellation(self) -> None:
+        """A cancellation from the Temporal UI closes the gates and is otherwise outlived (design: Incidents)."""
+        if workflow.cancellation_reason() is None or self._cancelled or self._record.board is None:
+            return
+        self._cancelled = True
+        self._record.board.close()
+        self._record.note("cancelled: running changes are finished, containment stays, the gates are closed")
+
+    def _send(self, child: workflow.ChildWorkflowHandle[object, PathProgress], name: Handler, message: object) -> None:
+        async def deliver() -> None:
+            try:
+                await (child.signal(name, message) if message is not None else child.signal(name))
+            except FailureError as error:
+                # The child ended in the meantime; what it reached comes with its result.
+                workflow.logger.info("signal %s not delivered: %s", name, error)
+
+        self._tasks = [t for t in self._tasks if not t.done()]
+        self._tasks.append(asyncio.create_task(deliver()))
+
+    def _publish(self) -> None:
+        """Show the state in the Temporal UI: search attributes when they changed, and the status card."""
+        view = self._record.view()
+        waiting = [g.gate.value for g in view.gates if g.state is GateState.WAITING]
+        if self._published != (view.state, tuple(waiting)):
+            self._published = (view.state, tuple(waiting))
+            workflow.upsert_search_attributes([STATE.value_set(view.state.value), GATE.value_set(waiting)])
+        workflow.set_current_details(status_card(view))
+
+    # Handlers
+
+    @workflow.query(name=Handler.STATUS)
+    def status(self) -> IncidentView:
+        """Everything that `firebreak show` prints."""
+        return self._record.view()
+
+    @workflow.update(name=Handler.DECIDE)
+    async def decide(self, decision: Decision) -> DecisionAnswer:
+        """Take a decision and answer at once. It is async because who decides may have to be verified."""
+        return self._decide(decision, "update")
+
+    @workflow.signal(name=Handler.PROGRESS)
+    def progress(self, progress: PathProgress) -> None:
+        """A path reports; a step that failed behind a gate opens the question again."""
+        self._record.progressed(progress)
+        if progress.failed_step and self._record.assessment and self._record.board:
+            plan = self._record.assessment.plan
+            gate = next((s.gate for s in plan.steps if s.step == progress.failed_step), None)
+            if gate is not None and gate is not Gate.CONTAIN and self._record.board.reopen(gate, workflow.now()):
+                self._record.note(f"{progress.failed_step} failed; gate {gate.value} waits again")
+        self._dirty = True
+
+    @workflow.signal(dynamic=True)
+    def receive(self, name: str, args: Sequence[RawValue]) -> None:
+        """The signals that people and integrations send; see `workflows.inbox` for why they come through here."""
+        self._dirty = True
+        if name in (Handler.APPROVE, Handler.DENY):
+            verb = Verb.APPROVE if name == Handler.APPROVE else Verb.DENY
+            self._decide(inbox.decision(args, verb.value), "signal")
+        elif name == Handler.OBSERVE and (seen := inbox.message(args, Observation)):
+            self._observe(seen)
+        elif name == Handler.RETRY and (again := inbox.message(args, RetryRequest)):
+            self._retry(again)
+        elif name == Handler.RELEASE and (order := inbox.message(args, ReleaseOrder)):
+            self._release = order
+        else:
+            self._record.note(f"signal {name[:50]!r} not understood")
+
+    def _decide(self, decision: Decision, channel: str) -> DecisionAnswer:
+        self._dirty = True
+        if self._record.board is None:
+            self._record.note(f"decision by {decision.by[:100]!r} before the plan stood; it was not counted")
+            return DecisionAnswer(accepted=False, message="there is no plan yet; decide again")
+        return self._record.board.decide(decision, workflow.now(), channel)
+
+    def _observe(self, seen: Observation) -> None:
+        self._record.last_observed = workflow.now()
+        if seen.kind is ObservationKind.DRIFT:
+            self._record.note(f"containment broke: {seen.reason[:200]}")
+        else:
+            self._record.note(f"GuardDuty reported the finding again, {seen.count} times in all. {seen.reason[:200]}")
+        for child in self._children.values():
+            self._send(child, Handler.OBSERVE, seen)
+
+    def _retry(self, again: RetryRequest) -> None:
+        record, board = self._record, self._record.board
+        if record.assessment is None or board is None:
+            self._reassess = True
+            return
+        step = next((s for s in record.assessment.plan.steps if s.step == again.step), None)
+        if step is None or again.step not in record.steps:
+            names = ", ".join(record.steps)
+            record.note(f"retry of {again.step[:50]!r}: no such step here; expected one of {names}")
+        elif step.gate is not None and board.state(step.gate) in (GateState.DENIED, GateState.EXPIRED):
+            board.reopen(step.gate, workflow.now())
+            record.note(f"gate {step.gate.value} waits again: {again.by[:100]} asked for {again.step}")
+        elif record.steps[again.step].state is StepState.FAILED or step.gate is Gate.CONTAIN:
+            record.note(f"retry of {again.step} by {again.by[:100] or 'unknown'}")
+            for child in self._children.values():
+                self._send(child, Handler.RETRY, again)
+        else:
+            record.note(f"retry of {again.step}: it is {record.steps[again.step].state.value}, not failed")
