@@ -22,10 +22,35 @@ _TOKEN_SECONDS = 365 * 24 * 3600
 
 
 def prepare_cluster(api: KubeApi) -> None:
-    """Apply the namespaces, kwok's permissions, and those of the person called ``namespace-admin``."""
-    apply_all(
-        api, [_namespace(PRODUCT_NAMESPACE), _namespace(DEMO_NAMESPACE), *_kwok_permissions(), *_namespace_admin()]
+    """Apply the namespaces, kwok's permissions, and ``namespace-admin`` for the demo's namespace."""
+    apply_all(api, [_namespace(PRODUCT_NAMESPACE), _namespace(DEMO_NAMESPACE), *_kwok_permissions()])
+    grant_namespace_admin(api, DEMO_NAMESPACE)
+
+
+def grant_namespace_admin(api: KubeApi, namespace: str) -> None:
+    """Make the person called ``namespace-admin`` the administrator of a namespace: the ClusterRole ``admin`` and a bit.
+
+    The ClusterRole gives neither ephemeral containers nor changes of a pod's status. Debugging tools often add the
+    first, operators the second; with both, a denial in a test is the admission policy's and not RBAC's.
+    """
+    rules = [
+        {
+            "apiGroups": [""],
+            "resources": ["pods/ephemeralcontainers", "pods/status", "pods/resize"],
+            "verbs": ["get", "update", "patch"],
+        }
+    ]
+    role = {
+        "apiVersion": _RBAC,
+        "kind": "Role",
+        "metadata": {"name": "debugger", "namespace": namespace},
+        "rules": rules,
+    }
+    bindings = (
+        _binding(namespace, "namespace-admin", "ClusterRole", "admin"),
+        _binding(namespace, "namespace-admin-debugger", "Role", "debugger"),
     )
+    apply_all(api, [role, *bindings])
 
 
 def firebreak_token(api: KubeApi) -> str:
@@ -158,33 +183,11 @@ def _kwok_permissions() -> list[dict[str, Any]]:
     ]
 
 
-def _namespace_admin() -> list[dict[str, Any]]:
-    # The ClusterRole `admin` gives neither ephemeral containers nor changes of a pod's status. Debugging tools often
-    # add the first, operators the second; with both, a denial in a test is the admission policy's and not RBAC's.
-    rules = [
-        {
-            "apiGroups": [""],
-            "resources": ["pods/ephemeralcontainers", "pods/status", "pods/resize"],
-            "verbs": ["get", "update", "patch"],
-        }
-    ]
-    return [
-        {
-            "apiVersion": _RBAC,
-            "kind": "Role",
-            "metadata": {"name": "debugger", "namespace": DEMO_NAMESPACE},
-            "rules": rules,
-        },
-        _binding("namespace-admin", "ClusterRole", "admin"),
-        _binding("namespace-admin-debugger", "Role", "debugger"),
-    ]
-
-
-def _binding(name: str, kind: str, role: str) -> dict[str, Any]:
+def _binding(namespace: str, name: str, kind: str, role: str) -> dict[str, Any]:
     return {
         "apiVersion": _RBAC,
         "kind": "RoleBinding",
-        "metadata": {"name": name, "namespace": DEMO_NAMESPACE},
+        "metadata": {"name": name, "namespace": namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
         "subjects": [_user(identities.NAMESPACE_ADMIN)],
     }

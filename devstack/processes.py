@@ -136,12 +136,30 @@ def await_condition(
     Raises:
         StackError: The process ended or time is up; the message holds the end of its log.
     """
-    deadline = time.monotonic() + timeout
-    while not probe():
+
+    def watched() -> bool:
+        if probe():
+            return True
         if record.process() is None:
             raise StackError(f"{record.name} ended before {what}; {log_tail(paths, record.name)}")
+        return False
+
+    try:
+        poll(what, watched, timeout)
+    except TimeoutError as error:
+        raise StackError(f"{error}; {log_tail(paths, record.name)}") from error
+
+
+def poll(what: str, probe: Callable[[], bool], timeout: float) -> None:
+    """Ask ``probe`` twenty times a second until it says yes.
+
+    Raises:
+        TimeoutError: It did not within ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while not probe():
         if time.monotonic() > deadline:
-            raise StackError(f"no {what} within {timeout:.0f} s; {log_tail(paths, record.name)}")
+            raise TimeoutError(f"no {what} within {timeout:.0f} s")
         time.sleep(_POLL_SECONDS)
 
 
