@@ -1,0 +1,52 @@
+"""Runs a worker: workflows and containment on one queue, everything slow on another (design: Task queues)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.interceptor import ErrorInterceptor
+from activities.registry import open_doors, registered
+from contracts.names import HOT_QUEUE, SLOW_QUEUE
+from settings import Settings
+from workflows.registry import WORKFLOWS
+from workflows.sandbox import workflow_runner
+
+HOT_SLOTS, SLOW_SLOTS = 32, 8
+GRACE = timedelta(seconds=30)
+"""How long running activities may finish on shutdown; a pod's terminationGracePeriodSeconds must be longer."""
+
+log = structlog.get_logger("firebreak.worker")
+
+
+async def run_worker(client: Client, settings: Settings, stop: asyncio.Event) -> None:
+    """Work until `stop` is set, then let what runs finish.
+
+    Raises:
+        InputError: The policy file or a setting is invalid.
+        Unavailable: The cluster, AWS or the evidence store cannot be reached.
+    """
+    activities = registered(open_doors(client, settings))
+    with ThreadPoolExecutor(HOT_SLOTS) as hot, ThreadPoolExecutor(SLOW_SLOTS) as slow:
+        common = {"interceptors": [ErrorInterceptor()], "graceful_shutdown_timeout": GRACE}
+        async with (
+            Worker(client, task_queue=HOT_QUEUE, workflows=WORKFLOWS, workflow_runner=workflow_runner(),
+                   activities=activities[HOT_QUEUE], activity_executor=hot, max_concurrent_activities=HOT_SLOTS, **common),
+            Worker(client, task_queue=SLOW_QUEUE, activities=activities[SLOW_QUEUE], activity_executor=slow,
+                   max_concurrent_activities=SLOW_SLOTS, **common),
+        ):  # fmt: skip
+            log.info("worker started", cluster=settings.cluster, queues=[HOT_QUEUE, SLOW_QUEUE])
+            await stop.wait()
+            log.info("worker stopping", grace_seconds=GRACE.total_seconds())
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT end the worker in order; without a handler Python as PID 1 would ignore the former."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
