@@ -65,6 +65,8 @@ class StepResult(BaseModel):
     """Up to 20 of them, for people."""
     failures: tuple[Failure, ...] = ()
     """Up to 50."""
+    notes: tuple[str, ...] = ()
+    """What people should know although the step was done: an object of ours that had to be repaired, for example."""
 
 
 class VerifyRequest(BaseModel):

@@ -1,0 +1,189 @@
+"""The activity `restore_changes`: undoes recorded changes backwards, each only where it is still what we left.
+
+The labels come off the pods first: from then on every policy treats them as before, whatever becomes of the rest. Then
+the fields of the other objects, the newest first; last the deny-all policies, which by then select nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from temporalio import activity
+
+from activities.doors import Doors
+from activities.isolation.changes import guards, same
+from activities.isolation.fields import field_value, labels_of
+from activities.isolation.holders import HOLDERS_FIELD, holders_of, name_holders, others, without_holder
+from activities.isolation.objects import edit
+from activities.isolation.pods import Beat, listed_targets
+from activities.isolation.policies import deny_all_ref, quarantined_pods, release_deny_all
+from activities.isolation.selectors import leaves_out_quarantined, matches, without_expression
+from activities.isolation.unquarantine import release_pod
+from activities.isolation.walk import MOST_FAILURES, SYSTEMIC, failure_of, keep_cursor, resumed, walk
+from activities.targets import read_targets
+from clients.kubernetes import JsonObject, Kubernetes
+from contracts.activities import RestoreRequest, RestoreResult
+from contracts.changes import QUARANTINED_FIELD, SELECTOR_FIELD
+from contracts.common import Failure, PodTarget
+from contracts.names import QUARANTINE_POLICY, ActivityName
+from errors import FirebreakError, TargetGone
+from plans.model import Change
+
+_WALK = "release"
+_LIST_ABOVE = 100
+
+
+class RestoreActivities:
+    """Undoes what an incident changed."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._kubernetes = doors.kubernetes
+        self._store = doors.store
+
+    @activity.defn(name=ActivityName.RESTORE_CHANGES, no_thread_cancel_exception=True)
+    def restore_changes(self, request: RestoreRequest) -> RestoreResult:
+        """Let go of every object; where no other incident holds it, put back what we changed.
+
+        Objects that are gone count as undone. Running it again changes nothing more.
+
+        Raises:
+            Paused, Throttled, Unavailable: The cluster, not an object, stands in the way; a retry goes on.
+            EvidenceError: The list of pods is not the one that was planned.
+        """
+        pods = read_targets(self._store, request.pods)
+        tally = resumed(_WALK)
+        known = listed_targets(self._kubernetes, pods[tally.index :], partial(keep_cursor, tally), above=_LIST_ABOVE)
+        incident = request.incident.workflow_id
+        tally = walk(_WALK, pods, partial(self._release_pod, incident=incident, known=known), step=request.step)
+        undoing = _Undoing(self._kubernetes, incident, request.step, partial(keep_cursor, tally))
+        for change in reversed(request.changes):
+            if "" not in change.after:
+                undoing.undo(change)
+        creations = {c.resource.namespace: c for c in request.changes if "" in c.after and _is_deny_all(c)}
+        for namespace in sorted({*creations, *(p.namespace for p in pods)}):
+            undoing.remove_deny_all(namespace, creations.get(namespace))
+        undoing.kept += [_cannot_undo(c) for c in request.changes if "" in c.after and not _is_deny_all(c)]
+        return RestoreResult(
+            undone=tuple(undoing.undone),
+            kept=(*tally.kept, *undoing.kept)[:MOST_FAILURES],
+            pods_restored=tally.done,
+            failures=(*tally.failures, *undoing.failures)[:MOST_FAILURES],
+        )
+
+    def _release_pod(self, pod: PodTarget, *, incident: str, known: dict[str, JsonObject]) -> str:
+        return release_pod(self._kubernetes, pod, incident, known.get(pod.uid))
+
+
+class _Undoing:
+    """The changes of one request, and what became of each."""
+
+    def __init__(self, kubernetes: Kubernetes, incident: str, step: str, beat: Beat) -> None:
+        self._kubernetes = kubernetes
+        self._incident = incident
+        self._step = step
+        self._beat = beat
+        self._quarantined: dict[str, list[JsonObject]] = {}
+        self.undone: list[str] = []
+        self.kept: list[str] = []
+        self.failures: list[Failure] = []
+
+    def undo(self, change: Change) -> None:
+        """Undo a change of fields."""
+        if change.resource.kind == "Pod" and QUARANTINED_FIELD in change.after:
+            r = change.resource
+            pod = PodTarget(namespace=r.namespace, name=r.name, uid=r.uid)
+            self._record(change, lambda: release_pod(self._kubernetes, pod, self._incident))
+        else:
+            self._record(change, lambda: self._revert(change))
+
+    def remove_deny_all(self, namespace: str, change: Change | None) -> None:
+        """Let go of the deny-all policy of a namespace; the change is None when the plan did not list it."""
+        self._record(change, lambda: release_deny_all(self._kubernetes, namespace, self._incident), namespace)
+
+    def _record(self, change: Change | None, work: Callable[[], str], namespace: str = "") -> None:
+        self._beat()
+        try:
+            kept = work()
+        except TargetGone:
+            kept = ""
+        except SYSTEMIC:
+            raise
+        except FirebreakError as error:
+            resource = change.resource if change else deny_all_ref(namespace)
+            self.failures.append(failure_of(self._step, resource, error))
+            return
+        if kept:
+            self.kept.append(kept)
+        elif change:
+            self.undone.append(change.key)
+
+    def _revert(self, change: Change) -> str:
+        kept: list[str] = []
+
+        def decide(live: JsonObject) -> dict[str, Any]:
+            kept.clear()
+            holders = holders_of(live)
+            rest = others(holders, self._incident)
+            values: dict[str, Any] = {}
+            if rest:
+                kept.append(f"{change.resource}: held by {name_holders(rest)}")
+            elif reopened := self._reopened(change, live):
+                kept.append(f"{change.resource}: without our expression it would reopen {reopened} quarantined pods")
+                # Our name stays among the holders, so that the release can be tried again.
+                return {}
+            else:
+                values, sentences = _old_values(change, live)
+                kept.extend(sentences)
+            if self._incident in holders:
+                values[HOLDERS_FIELD] = without_holder(holders, self._incident)
+            return values
+
+        edit(self._kubernetes, change.resource, decide)
+        return "; ".join(kept)
+
+    def _reopened(self, change: Change, live: JsonObject) -> int:
+        """How many pods are still quarantined that the policy would select again."""
+        if not _adds_our_expression(change, SELECTOR_FIELD):
+            return 0
+        selector = dict(live["spec"].get("podSelector") or {})
+        selector["matchExpressions"] = without_expression(selector.get("matchExpressions"))
+        namespace = change.resource.namespace
+        if namespace not in self._quarantined:
+            self._quarantined[namespace] = quarantined_pods(self._kubernetes, namespace)
+        return sum(matches(selector, labels_of(pod)) for pod in self._quarantined[namespace])
+
+
+def _old_values(change: Change, live: JsonObject) -> tuple[dict[str, Any], list[str]]:
+    """The fields to put back, and sentences on those that are not what we left."""
+    moved = [f for f, value in guards(change).items() if not same(field_value(live, f), value)]
+    if moved:
+        return {}, [f"{change.resource}: left as it is, because somebody changed {', '.join(moved)}"]
+    values: dict[str, Any] = {}
+    kept: list[str] = []
+    for field, after in change.after.items():
+        now, before = field_value(live, field), change.before.get(field)
+        if _adds_our_expression(change, field):
+            # Several incidents may have recorded this edit with different before-states: what was added is one
+            # expression, and that is what is taken away, whatever else the selector says by now.
+            if leaves_out_quarantined({"matchExpressions": now}):
+                values[field] = without_expression(now)
+        elif same(now, after) and not same(after, before):
+            values[field] = before
+        elif not same(now, before):
+            kept.append(f"{change.resource}: {field} is left as it is, because somebody changed it")
+    return (guards(change) | values if values else values), kept
+
+
+def _adds_our_expression(change: Change, field: str) -> bool:
+    return field == SELECTOR_FIELD and leaves_out_quarantined({"matchExpressions": change.after.get(field)})
+
+
+def _is_deny_all(change: Change) -> bool:
+    return change.resource.kind == "NetworkPolicy" and change.resource.name == QUARANTINE_POLICY
+
+
+def _cannot_undo(change: Change) -> str:
+    what = "what was deleted cannot be brought back" if change.after[""] is None else "what was created stays"
+    return f"{change.resource}: {what}"
