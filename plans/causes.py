@@ -15,7 +15,7 @@ from plans.situation import Situation, clause, listed, words
 
 
 def of_the_finding(s: Situation) -> list[str]:
-    """What holds for every step of the plan. Offline nothing was asked, so provenance is not among it."""
+    """What holds for every step of the plan. Offline neither GuardDuty nor the budget was asked."""
     causes = []
     if s.finding.cluster is None or not s.finding.cluster.name:
         causes.append("The finding names no cluster.")
@@ -24,6 +24,8 @@ def of_the_finding(s: Situation) -> list[str]:
             causes.append("The finding is archived.")
         if s.observed is not None and not s.observed.provenance.confirmed:
             causes.append(f"GuardDuty has not confirmed the finding: {clause(s.observed.provenance.reason)}.")
+    if s.observed is not None and s.observed.budget_refusal:
+        causes.append(f"The budget does not allow it: {clause(s.observed.budget_refusal)}.")
     return causes
 
 
@@ -38,8 +40,6 @@ def of_the_pods(s: Situation) -> list[str]:
             causes.append("What the finding names is gone; its owner's pods are only proposed.")
         if observed.unresolved:
             causes.append(f"The pods could not be determined for certain: {clause(observed.unresolved)}.")
-        if observed.budget_refusal:
-            causes.append(f"The budget is spent: {clause(observed.budget_refusal)}.")
     most = s.policy.budget.incident_pods
     if s.pod_count > most:
         causes.append(f"{s.pod_count} pods are more than the {most} that one incident may contain by itself.")

@@ -7,7 +7,7 @@ are left out keep their defaults. docs/reference/policy.md describes the file fo
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import (
     AfterValidator,
@@ -70,6 +70,12 @@ def _in_range(seconds: int) -> int:
     return seconds
 
 
+def _one_or_two(approvals: int) -> int:
+    if approvals not in (1, 2):
+        raise ValueError("1 or 2")
+    return approvals
+
+
 Seconds = Annotated[
     int,
     AfterValidator(_in_range),
@@ -79,7 +85,7 @@ Seconds = Annotated[
 Severity = Annotated[float, Field(ge=0.0, le=10.0)]
 Glob = Annotated[str, StringConstraints(min_length=1, max_length=600)]
 AccountId = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
-Approvals = Literal[1, 2]
+Approvals = Annotated[int, AfterValidator(_one_or_two)]
 
 
 class _Section(BaseModel):

@@ -145,7 +145,8 @@ def _by_host_access(finding: Finding, observed: Observed | None) -> list[Route]:
             found.append("The workload shares a namespace of its node: network, processes or IPC.")
         found += [f"The container {m.container} mounts {m.host_path}." for m in finding.workload.sensitive_mounts()]
     found += [f"The container {c.name} is privileged." for c in finding.containers if c.privileged]
-    for pod in observed.pods if observed is not None else ():
+    # Sorted, so that the same pods read in another order give the same plan.
+    for pod in sorted(observed.pods, key=lambda p: (p.namespace, p.name, p.uid)) if observed is not None else ():
         if pod.host_network:
             found.append(f"The pod {pod.namespace}/{pod.name} shares the network of its node.")
         if any(c.privileged for c in pod.containers):

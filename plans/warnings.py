@@ -37,6 +37,8 @@ def _all(s: Situation, steps: tuple[Step, ...], sample_ends_here: bool) -> Itera
         )
         if any(w.kind is not WorkloadKind.POD for w in s.workloads) or s.chosen_by_account:
             yield "Offline: the pods are not known; the workload or service account stands for all of its pods."
+        if any(w.kind is WorkloadKind.POD for w in s.workloads):
+            yield "Offline: the owner of the pod is not known; if it has one, its redeployment is planned too."
         return
     yield from _about_the_targets(s, s.observed)
     if any(step.path.value == "pod" for step in steps):
@@ -59,6 +61,8 @@ def _about_the_targets(s: Situation, observed: Observed) -> Iterator[str]:
         yield f"The pods could not be determined for certain: {clause(observed.unresolved)}."
     if s.pod_count > len(s.pods) and not observed.targets_sha256:
         yield f"Only {len(s.pods)} of {s.pod_count} pods were listed, and no hash covers the others."
+    if nameless := [f"{w.namespace}/{w.name}" for w in s.workloads if not w.uid]:
+        yield f"The finding gives no uid, so these were found by name alone: {listed(nameless)}."
     held = [f"{p.namespace}/{p.name}" for p in s.pods if p.holders]
     if held:
         yield f"Another incident holds {listed(held)} already; only the last release sets them free."
@@ -77,7 +81,7 @@ def _about_reach(s: Situation, observed: Observed) -> Iterator[str]:
         yield f"Pods that are being deleted already, and their evidence with them: {pods}."
     if observed.terminating_namespaces:
         namespaces = listed(observed.terminating_namespaces)
-        yield f"Namespaces that are being deleted, with the evidence in them: {namespaces}."
+        yield f"Namespaces that are being deleted, so that no policy can be created in them: {namespaces}."
 
 
 def _about_owners(s: Situation, observed: Observed) -> Iterator[str]:

@@ -12,6 +12,8 @@ from plans.situation import Situation, clause, listed
 PATCHABLE = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "CronJob")
 """Kinds whose pod template can be changed. A Job's cannot; a node (static pods) and unknown kinds have none."""
 
+_PATCHABLE_WORDS = frozenset(kind.lower() for kind in PATCHABLE)
+
 NEEDS_IMAGE = "The approval must carry the fixed image by its digest."
 _NOTHING_UNDOES_READING = "Nothing to undo: it only reads."
 _STATIC = "A static pod comes back from the manifest folder of its node, so deleting it repairs nothing."
@@ -69,7 +71,10 @@ def owners(s: Situation) -> tuple[ResourceRef, ...]:
 
 def _redeploy(s: Situation, common: Draft) -> tuple[Draft, ...]:
     if s.observed is None:
-        targets = tuple(t for t in common.targets if t.kind is TargetKind.WORKLOAD)
+        patchable = {(w.namespace, w.name) for w in s.workloads if w.kind.value in _PATCHABLE_WORDS}
+        targets = tuple(
+            t for t in common.targets if t.kind is TargetKind.WORKLOAD and (t.namespace, t.name) in patchable
+        )
     else:
         targets = tuple(
             Target(kind=TargetKind.WORKLOAD, namespace=r.namespace, name=r.name, uid=r.uid)
@@ -104,7 +109,7 @@ def _delete(s: Situation, common: Draft) -> Draft:
     remaining = tuple(t for t in common.targets if t.uid not in {p.uid for p in static})
     if not remaining:
         return delete._replace(never=_STATIC)
-    # With static pods taken out, the hash of the whole list would be the hash of something else.
+    # The hash stays that of the whole list, static pods included: it fixes the others all the same.
     return delete._replace(targets=remaining, total=common.total - len(static))
 
 

@@ -18,7 +18,8 @@ def steps(s: Situation) -> tuple[Draft, ...]:
     """Cut off, switch the key off; credentials; what an investigation needs; what cannot be taken back last."""
     accounts = tuple(u for u in s.users if u.kind is SubjectKind.SERVICE_ACCOUNT)
     others = tuple(u for u in s.users if u.kind is not SubjectKind.SERVICE_ACCOUNT)
-    iam = tuple(u for u in others if u.kind in _IAM)
+    keyless = tuple(u for u in others if u.user_type.lower() in ("root", "federateduser"))
+    iam = tuple(u for u in others if u.kind in _IAM and u not in keyless)
     keys = tuple(u for u in iam if u.access_key_id.startswith("AKIA"))
     oidc = tuple(u for u in others if u.kind is SubjectKind.OIDC_USER)
     drafts = [
@@ -39,6 +40,9 @@ def steps(s: Situation) -> tuple[Draft, ...]:
             "Nothing brings the old tokens back; the account keeps its name and fields.",
         ),
         _step(s, "rotate_secrets", s.users, Gate.CREDENTIALS, "Nothing brings a replaced secret back."),
+        _step(s, "review_account", keyless, None, "Nothing to undo: it is a task.")._replace(
+            never="Root and federated users are a task for the owner of the account (guide U5)."
+        ),
         _step(s, "investigate", iam, Gate.ERADICATE, "A Detective investigation changes nothing."),
         _step(s, "delete_key", keys, Gate.TERMINATE, "Nothing brings a deleted key back."),
         _step(
@@ -52,7 +56,7 @@ def steps(s: Situation) -> tuple[Draft, ...]:
     return tuple(d for d in drafts if d.targets)
 
 
-def _step(s: Situation, action: str, subjects: tuple[Subject, ...], gate: Gate, undo: str) -> Draft:
+def _step(s: Situation, action: str, subjects: tuple[Subject, ...], gate: Gate | None, undo: str) -> Draft:
     return Draft(
         action=action,
         targets=tuple(_target(u) for u in subjects),
