@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from errors import Conflict, EvidenceError, FirebreakError, Forbidden, TargetGone
-from evidence.store import Stored, check_key, is_below, rehash
+from evidence.store import Stored, check_key, rehash
 
 _PARTIAL: Final = ".partial"
 """A key's segment never begins with a dot, so no key reaches in here."""
@@ -65,9 +65,9 @@ class LocalStore:
     def keys(self, prefix: str) -> Iterator[str]:
         """See `EvidenceStore.keys`."""
         start = self._path(prefix) if prefix else self._root
+        if start.is_symlink() or start.is_file():
+            return iter([prefix])
         found: list[str] = []
-        if start.is_file():
-            found.append(prefix)
         for folder, folders, files in os.walk(start, onerror=_refuse_unreadable):
             if Path(folder) == self._root and _PARTIAL in folders:
                 folders.remove(_PARTIAL)
@@ -75,7 +75,7 @@ class LocalStore:
             found += [(relative / name).as_posix() for name in files]
             # A linked folder is not walked; it is listed, so that verification finds it.
             found += [(relative / name).as_posix() for name in folders if Path(folder, name).is_symlink()]
-        return iter(sorted(key for key in found if is_below(key, prefix)))
+        return iter(sorted(found))
 
     def _path(self, key: str) -> Path:
         return self._root.joinpath(*check_key(key).split("/"))
@@ -83,7 +83,9 @@ class LocalStore:
     def _new_partial(self) -> Path:
         folder = self._root / _PARTIAL
         if not self._prepared.is_set():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The mode of mkdir is for the last folder only, so the root is made by itself.
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             _remove_stale(folder)
             self._prepared.set()
         path = folder / secrets.token_hex(16)
