@@ -1,0 +1,59 @@
+"""Command lines to copy: what approves or denies a gate, with this tool and with the plain `temporal` one."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import shlex
+import socket
+from datetime import UTC, datetime, timedelta
+
+from cli.text import clean, iso
+from contracts.incidents import Decision, GateView, IncidentView
+from contracts.names import Handler
+from contracts.states import Verb
+
+COPIED_VALIDITY = timedelta(hours=1)
+"""A line that somebody copies is used a little later; one that this tool sends itself is valid for ten minutes."""
+
+
+def whoami() -> str:
+    """`user@host` of whoever runs the command. It is a claim, not a proof."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a uid that has no name.
+        user = "unknown"
+    return clean(f"{user}@{socket.gethostname()}", 200)
+
+
+def approve_command(view: IncidentView, gate: GateView) -> str:
+    """The exact command that approves a gate."""
+    image = " --image REPOSITORY@sha256:DIGEST" if gate.needs_image else ""
+    return f'firebreak approve {shlex.quote(view.finding_id)} {gate.gate.value} --reason "WHY"{image}'
+
+
+def signal_line(view: IncidentView, gate: GateView, now: datetime | None = None) -> str:
+    """The line for the day when this tool is missing.
+
+    Reason and image are left empty on purpose: a decision without a reason is recorded and not counted, so a line that
+    was pasted unread opens nothing.
+    """
+    decision = {
+        "incident": view.incident,
+        "gate": gate.gate.value,
+        "digest": gate.digest,
+        "nonce": gate.nonce,
+        "decision": Verb.APPROVE.value,
+        "by": whoami(),
+        "reason": "",
+        "expires": iso(((now or datetime.now(UTC)) + COPIED_VALIDITY).replace(microsecond=0)),
+    }
+    if gate.needs_image:
+        decision["image"] = ""
+    # The field names come from the message itself, so that a renamed one cannot pass unnoticed.
+    Decision.model_validate(decision)
+    return (
+        f"temporal workflow signal --workflow-id {shlex.quote(view.incident)} --name {Handler.APPROVE.value} "
+        f"--input {shlex.quote(json.dumps(decision))}"
+    )

@@ -1,0 +1,73 @@
+"""`plan`: what would be done about a finding. It changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.ending import Code
+from cli.options import FindingFile, Json
+from cli.output import Output
+
+if TYPE_CHECKING:
+    from plans.policy import Policy
+
+
+def plan(
+    file: FindingFile,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask neither the cluster nor AWS.")] = False,
+    act_on_sample: Annotated[
+        bool, typer.Option("--act-on-sample", help="Plan for a sample finding as for a real one.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Show what would be done about a finding, step by step, and why. It changes nothing.
+
+    Without --offline GuardDuty is asked whether the finding is real, and the cluster what it would hit.
+
+    Example: `firebreak plan finding.json --offline`
+    """
+    output = Output(json)
+
+    from cli.findings import read_given
+    from cli.plan_screen import plan_screen
+    from plans.document import plan_document
+    from plans.planner import make_plan
+    from settings import load_settings
+
+    given = read_given(file, output)
+    if offline:
+        policy = load_policy_file(load_settings().policy)
+        plans = [make_plan(finding, None, policy, act_on_sample=act_on_sample) for finding in given.findings]
+    else:
+        from cli.assessing import assess_without_acting
+
+        plans = assess_without_acting(given.findings, act_on_sample, output)
+    documents = [plan_document(made) for made in plans]
+    if json:
+        output.document([*documents] if given.many else documents[0])
+    for made in plans:
+        output.show(plan_screen(made))
+    return Code.DONE
+
+
+def load_policy_file(path: object) -> Policy:
+    """The policy of a file, or the defaults when there is none.
+
+    Raises:
+        InputError: The file cannot be read, or does not fit.
+    """
+    from pathlib import Path
+
+    from errors import InputError
+    from plans.policy import Policy, load_policy
+
+    if path is None:
+        return Policy()
+    try:
+        text = Path(str(path)).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise InputError("policy", "a readable file", f"{path} ({reason})") from None
+    return load_policy(text)

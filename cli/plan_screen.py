@@ -1,0 +1,85 @@
+"""A plan as people read it in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.text import clean, counted, duration
+from plans.model import Plan, Step, Target, Verdict
+
+_MOST_TARGETS = 5
+_STYLES = {Verdict.AUTO: "bold green", Verdict.APPROVAL: "bold magenta", Verdict.NEVER: "dim"}
+_WORDS = {Verdict.AUTO: "automatic", Verdict.APPROVAL: "after approval", Verdict.NEVER: "never"}
+
+
+def plan_screen(plan: Plan) -> RenderableType:
+    """The whole plan: the finding, its steps in order, the gates, the warnings."""
+    finding = plan.finding
+    sample = "  sample" if finding.sample else ""
+    parts: list[RenderableType] = [
+        Text(f"{clean(finding.type, 200)}  severity {finding.severity:g}{sample}", style="bold"),
+        Text(f"finding {finding.id}, {finding.account}, {finding.region}, cluster {clean(finding.cluster or '-')}"),
+        Text(f"subject {plan.subject.kind.value} {_subject(plan)}".rstrip()),
+    ]
+    if plan.plan_only:
+        parts.append(Text("Nothing would be done, whatever is approved.", style="bold yellow"))
+    for path in plan.paths:
+        parts.append(Text(f"\n{path.value}", style="bold cyan"))
+        parts += [_step(step) for step in plan.steps_of(path)]
+    if plan.gates:
+        parts.append(Text("\nGates", style="bold"))
+    for terms in plan.gates:
+        people = f", {terms.approvals} people" if terms.approvals > 1 else ""
+        line = Text(f"  {terms.gate.value:<12}").append(_WORDS[terms.decision], style=_STYLES[terms.decision])
+        if terms.decision is not Verdict.AUTO:
+            line.append(f"{people}, waits at most {_hours(terms.deadline_seconds)}", style="dim")
+        parts.append(line)
+        parts += [Text(f"    {clean(reason, 300)}", style="dim") for reason in terms.reasons]
+    if plan.warnings:
+        parts.append(Text("\nKnow before you approve", style="bold yellow"))
+        parts += [Text(f"  ! {clean(warning, 400)}", style="yellow") for warning in plan.warnings]
+    parts.append(Text(""))
+    return Group(*parts)
+
+
+def _step(step: Step) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=3)
+    grid.add_column(overflow="fold")
+    head = Text(step.step, style="bold" if step.decision is not Verdict.NEVER else "dim")
+    head.append("  ").append(_WORDS[step.decision], style=_STYLES[step.decision])
+    if step.gate is not None:
+        head.append(f"  gate {step.gate.value}", style="dim")
+    grid.add_row("", head)
+    grid.add_row("", Text(f"  why   {clean(step.reason, 400)}"))
+    if step.targets:
+        grid.add_row("", Text(f"  on    {_targets(step)}"))
+    if step.undo and step.decision is not Verdict.NEVER:
+        grid.add_row("", Text(f"  undo  {clean(step.undo, 300)}", style="dim"))
+    return grid
+
+
+def _targets(step: Step) -> str:
+    count = max(step.target_count, len(step.targets))
+    names = ", ".join(_target(target) for target in step.targets[:_MOST_TARGETS])
+    return names if count <= _MOST_TARGETS else f"{counted(count, 'target')}: {names}, …"
+
+
+def _target(target: Target) -> str:
+    name = f"{target.namespace}/{target.name}" if target.namespace else target.name
+    return clean(f"{target.kind.value} {name}", 200)
+
+
+def _subject(plan: Plan) -> str:
+    subject = plan.subject
+    name = f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name
+    behind = f", impersonating {subject.impersonated}" if subject.impersonated else ""
+    return clean(f"{name}{behind}", 400)
+
+
+def _hours(seconds: int) -> str:
+    from datetime import timedelta
+
+    return duration(timedelta(seconds=seconds))

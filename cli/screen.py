@@ -1,0 +1,231 @@
+"""One incident as people read it in a terminal, within 100 columns. Everything from outside is cleaned first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.commands import approve_command, signal_line
+from cli.reading import Brief, Reading
+from cli.text import clean, clean_lines, counted, duration, moment, relative
+from contracts.incidents import GateView, IncidentView
+from contracts.states import Containment, GateState, IncidentState, StepState
+
+_MOST_ROWS = 20
+_STATE_STYLES = {
+    IncidentState.ASSESSING: "cyan",
+    IncidentState.CONTAINING: "bold yellow",
+    IncidentState.AWAITING_APPROVAL: "bold magenta",
+    IncidentState.REMEDIATING: "cyan",
+    IncidentState.REMEDIATED: "bold green",
+    IncidentState.DENIED: "bold red",
+    IncidentState.RELEASED: "green",
+    IncidentState.FAILED: "bold red",
+    IncidentState.PLAN_ONLY: "dim",
+}
+_CONTAINMENT = {
+    Containment.NONE: ("none: nothing is cut off", "yellow"),
+    Containment.INCOMPLETE: ("incomplete: do not rely on it", "bold red"),
+    Containment.VERIFIED: ("verified", "bold green"),
+    Containment.RELEASED: ("released", "green"),
+    Containment.NOT_APPLICABLE: ("not applicable", "dim"),
+}
+_GATE_STYLES = {
+    GateState.WAITING: "bold magenta",
+    GateState.OPEN: "green",
+    GateState.DENIED: "bold red",
+    GateState.EXPIRED: "yellow",
+    GateState.CLOSED: "dim",
+}
+_STEP_STYLES = {
+    StepState.PLANNED: "dim",
+    StepState.RUNNING: "cyan",
+    StepState.DONE: "green",
+    StepState.FAILED: "bold red",
+    StepState.SKIPPED: "dim",
+}
+
+
+def incident_screen(reading: Reading) -> RenderableType:
+    """Everything that `show` prints for people."""
+    if reading.view is None:
+        return _without_view(reading)
+    view = reading.view
+    parts: list[RenderableType] = [_head(view, reading)]
+    parts += _targets(view)
+    for gate in view.gates:
+        parts += _gate(view, gate)
+    parts += _steps(view)
+    undone = set(view.undone)
+    parts += _section(
+        f"Changes ({len(view.changes)})",
+        [f"{'undone  ' if c.key in undone else ''}{c.resource}: {c.summary}  [{c.step}]" for c in view.changes],
+    )
+    parts += _section("Evidence", _evidence(view))
+    parts += _section("Failures", [f"{f.step} {f.target}: {f.code}, {f.message}" for f in view.failures], "red")
+    parts += _section("Decisions for no gate of this incident", [f"{r.by}: {r.note}" for r in view.rejected])
+    parts += _section("Notes", view.notes[-_MOST_ROWS:])
+    return Group(*parts)
+
+
+def state_line(view: IncidentView) -> Text:
+    """State and containment in one line."""
+    line = Text(view.state.value, style=_STATE_STYLES[view.state])
+    words, style = _CONTAINMENT[view.containment]
+    return line.append("  containment ", style="dim").append(words, style=style)
+
+
+def brief_table(briefs: Iterable[Brief]) -> Table:
+    """What `list` prints for people: the newest first."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for name in ("FINDING", "SEV", "STATE", "WAITS AT", "CLUSTER", "TYPE", "STARTED"):
+        # A finding id is copied into the next command, so it may never be cut.
+        table.add_column(name, no_wrap=True, overflow="fold" if name == "FINDING" else "ellipsis")
+    for brief in briefs:
+        style = _STATE_STYLES[IncidentState(brief.state)] if brief.state in set(IncidentState) else ""
+        state = brief.state if brief.open or brief.status == "completed" else brief.status
+        table.add_row(
+            Text(clean(brief.finding_id or brief.incident, 300)),
+            Text(f"{brief.severity:g}" if brief.severity is not None else "-"),
+            Text(clean(state or "-", 30), style=style),
+            Text(", ".join(clean(g, 20) for g in brief.gates) if brief.open else ""),
+            Text(clean(brief.cluster, 60)),
+            Text(clean(brief.finding_type, 100)),
+            Text(relative(brief.started)),
+        )
+    return table
+
+
+def _head(view: IncidentView, reading: Reading) -> RenderableType:
+    title = Text(clean(view.finding_type, 200), style="bold")
+    title.append(f"  severity {view.severity:g}")
+    rows = _grid()
+    rows.add_row("Incident", Text(clean(view.incident, 600), overflow="fold"))
+    rows.add_row("Cluster", Text(clean(view.cluster or "-", 120)))
+    rows.add_row("State", state_line(view).append("" if reading.open else "  closed", style="dim"))
+    rows.add_row("Paths", Text(", ".join(p.value for p in view.paths) or "-"))
+    times = view.timings
+    received = moment(times.received)
+    if times.received and times.contained:
+        received += f", contained {duration(times.contained - times.received)} later"
+    if times.received and times.finished:
+        received += f", finished after {duration(times.finished - times.received)}"
+    rows.add_row("Received", Text(received))
+    remarks = [Text(f"! {clean(r, 300)}", style="yellow") for r in (*view.reasons, *view.proposals)]
+    warnings = [Text(f"! {clean(w, 300)}", style="yellow") for w in (view.plan.warnings if view.plan else ())]
+    note = [Text(clean(reading.note, 300), style="yellow")] if reading.note else []
+    return Group(title, rows, *note, *remarks[:_MOST_ROWS], *warnings[:_MOST_ROWS])
+
+
+def _targets(view: IncidentView) -> list[RenderableType]:
+    lines = [
+        f"{p.namespace}/{p.name} on {p.node or 'no node'}  uid {p.uid}"
+        + (f"  ({p.unreachable})" if p.unreachable else "")
+        for p in view.pods.inline
+    ]
+    hidden = view.pods.count - len(lines)
+    if hidden > 0:
+        lines.append(f"and {hidden} more, listed in the evidence")
+    return _section(f"Targets ({counted(view.pods.count, 'pod')})", lines)
+
+
+def _gate(view: IncidentView, gate: GateView) -> list[RenderableType]:
+    head = Text("\nGate ", style="bold").append(gate.gate.value, style="bold").append("  ")
+    head.append(gate.state.value, style=_GATE_STYLES[gate.state])
+    if gate.state is GateState.WAITING:
+        head.append(f"  until {moment(gate.deadline)} ({relative(gate.deadline)})", style="dim")
+        if gate.approvals > 1:
+            head.append(f"  {len(gate.approved_by)} of {gate.approvals} approvals")
+    parts: list[RenderableType] = [head]
+    parts += [Text(f"  {line}", overflow="fold") for line in _gate_reasons(view, gate)]
+    for record in gate.decisions[-_MOST_ROWS:]:
+        counts = "" if record.counted else f"  not counted: {clean(record.note, 200)}"
+        who = f"{clean(record.by, 120) or 'nobody'}{'' if record.proven else ' (unproven)'}"
+        text = f"  {moment(record.at)}  {who}: {clean(record.decision, 20)}, {clean(record.reason, 300)}{counts}"
+        parts.append(Text(text, style="" if record.counted else "yellow"))
+    if gate.state in (GateState.WAITING, GateState.EXPIRED):
+        parts.append(Copied(f"  {approve_command(view, gate)}", "bold"))
+    if gate.state is GateState.WAITING:
+        parts.append(
+            Text(
+                "  or without firebreak, after filling in reason" + (" and image:" if gate.needs_image else ":"),
+                style="dim",
+            )
+        )
+        parts.append(Copied(f"  {signal_line(view, gate)}", "dim"))
+    return parts
+
+
+def _gate_reasons(view: IncidentView, gate: GateView) -> list[str]:
+    lines = [f"guards {', '.join(gate.steps)}"] if gate.steps else []
+    terms = view.plan.terms(gate.gate) if view.plan else None
+    return [*lines, *(clean(r, 300) for r in (terms.reasons if terms else ()))]
+
+
+def _steps(view: IncidentView) -> list[RenderableType]:
+    if not view.steps:
+        return []
+    rows = Table.grid(padding=(0, 2))
+    for step in view.steps:
+        state = Text(step.state.value, style=_STEP_STYLES[step.state])
+        rows.add_row("", Text(clean(step.step, 60)), state, Text(clean(step.detail, 300)))
+    return [Text("\nSteps", style="bold"), rows]
+
+
+def _evidence(view: IncidentView) -> list[str]:
+    evidence = view.evidence
+    if not evidence.manifests and not evidence.artefacts:
+        return []
+    lines = [
+        f"{counted(evidence.artefacts, 'artefact')} in {counted(evidence.manifests, 'manifest')}, {evidence.store}",
+        f"newest manifest sha256 {evidence.manifest_sha256}",
+    ]
+    return [*lines, f"report {view.report_key}"] if view.report_key else lines
+
+
+def _section(title: str, lines: Iterable[str], style: str = "") -> list[RenderableType]:
+    rows = list(lines)
+    if not rows:
+        return []
+    shown = [Text(f"  {clean(row, 700)}", style=style, overflow="fold") for row in rows[:_MOST_ROWS]]
+    if len(rows) > _MOST_ROWS:
+        shown.append(Text(f"  and {len(rows) - _MOST_ROWS} more; --json has all", style="dim"))
+    return [Text(f"\n{title}", style="bold"), *shown]
+
+
+def _without_view(reading: Reading) -> RenderableType:
+    brief = reading.brief
+    rows = _grid()
+    rows.add_row("Incident", Text(clean(brief.incident, 600), overflow="fold"))
+    rows.add_row("State", Text(clean(brief.state or "-", 60) + f"  ({brief.status} in Temporal)"))
+    rows.add_row("Waits at", Text(", ".join(clean(g, 20) for g in brief.gates) or "-"))
+    rows.add_row("Started", Text(f"{moment(brief.started)} ({relative(brief.started, datetime.now(UTC))})"))
+    return Group(
+        Text(
+            f"{clean(brief.finding_type, 200)}  severity {brief.severity if brief.severity is not None else '-'}",
+            "bold",
+        ),
+        Text(reading.note, style="bold yellow"),
+        Text("What follows is what Temporal itself knows; it may lag behind.", style="dim"),
+        rows,
+        Text(""),
+        Text(clean_lines(reading.details, 20_000)),
+    )
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+class Copied(Text):
+    """A line to copy: never wrapped by us, so that the terminal keeps it one line."""
+
+    def __init__(self, text: str, style: str = "") -> None:
+        super().__init__(text, style=style, no_wrap=True, overflow="ignore")
