@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeVar
 
+from findings.text import cleaned
 from plans.model import Gate, Verdict
 from plans.policy import GateDefaults, Policy, Rule, When
 
@@ -77,7 +78,7 @@ def _rule_in(policy: Policy, about: Circumstances, namespace: str | None) -> Rul
         decided, reason = _by_default(defaults, about)
     else:
         index, decided = mode
-        why = policy.rules[index].reason.strip().rstrip(".")
+        why = cleaned(policy.rules[index].reason, 300).strip().rstrip(".")
         reason = f"rules[{index}] of the policy says {decided.value}{': ' + why if why else ''}."
     return Ruling(
         mode=decided,
