@@ -105,7 +105,7 @@ class Kubernetes:
         """
         return self._call("GET", path, query)
 
-    def pages(self, path: str, *, limit: int = PAGE, **query: str) -> Iterator[list[JsonObject]]:
+    def pages(self, path: str, *, limit: int | str = PAGE, **query: str) -> Iterator[list[JsonObject]]:
         """Read a list page by page, never as a whole.
 
         If the list's snapshot expires between two pages (410), it goes on behind the last object in a newer one, as
@@ -130,7 +130,7 @@ class Kubernetes:
                 return
             query["continue"] = token
 
-    def items(self, path: str, *, limit: int = PAGE, **query: str) -> Iterator[JsonObject]:
+    def items(self, path: str, *, limit: int | str = PAGE, **query: str) -> Iterator[JsonObject]:
         """Read a list object by object, holding one page at a time. Items of lists carry no `kind` of their own.
 
         Raises:
