@@ -19,6 +19,7 @@ from devstack.state import StackError, StackPaths, write_private
 
 _GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.05
+_PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy"}
 # Below the range from which Linux and macOS take the local ports of outgoing connections: a port stays ours to take
 # again while its process is stopped.
 _PORT_RANGE = (20_000, 32_000)
@@ -68,7 +69,7 @@ def spawn(paths: StackPaths, command: Command) -> ProcessRecord:
         pid = os.posix_spawn(
             command.arguments[0],
             list(command.arguments),
-            {**os.environ, **command.environment},
+            {**_own_environment(), **command.environment},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, descriptor, 1),
@@ -192,6 +193,11 @@ def free_ports(count: int) -> list[int]:
             if len(found) == count:
                 return found
     raise StackError(f"no {count} free ports between {_PORT_RANGE[0]} and {_PORT_RANGE[1]}")
+
+
+def _own_environment() -> dict[str, str]:
+    # The API server would send a request for a pod's address to the proxy of the user's shell.
+    return {key: value for key, value in os.environ.items() if key.lower() not in _PROXY_VARIABLES}
 
 
 def _record_file(paths: StackPaths, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = ["StackError", "StackInfo", "down", "info", "start_process", "stop_pro
 
 DEFAULT_NAME = "default"
 _ACCOUNT = "123456789012"
+_LOCAL = ("127.0.0.1", "localhost")
 _REGION = "us-east-1"
 
 
@@ -83,6 +85,10 @@ class StackInfo(BaseModel):
         }
         if self.policy is not None:
             variables["FIREBREAK_POLICY"] = str(self.policy)
+        if any(os.environ.get(key) for key in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")):
+            # Every client obeys these, and nothing of this stack can be reached through a proxy.
+            own = os.environ.get("NO_PROXY", os.environ.get("no_proxy", ""))
+            variables["NO_PROXY"] = ",".join(dict.fromkeys(part for part in (*own.split(","), *_LOCAL) if part))
         return variables
 
 

@@ -63,7 +63,8 @@ def prepare_account(endpoint: str, *, account: str, region: str, cluster: str, n
     session = boto3.session.Session(
         aws_access_key_id=ACCESS_KEY_ID, aws_secret_access_key=SECRET_ACCESS_KEY, region_name=region
     )
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=30)
+    # Without `proxies` botocore would send even this loopback traffic to the proxy of the user's shell.
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=30, proxies={})
     urllib3.request("POST", f"{endpoint}/moto-api/seed?a={_SEED}", retries=False)
     ec2: EC2Client = session.client("ec2", endpoint_url=endpoint, config=config)
     instances = _run_instances(ec2, cluster, nodes)
