@@ -1,0 +1,150 @@
+"""Everything that the cluster says about a finding, read with few calls and as many at once as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+
+from activities.assess import surroundings
+from activities.assess.cluster import ClusterReader
+from activities.assess.identify import Identified, identify_pods
+from activities.assess.owners import follow_owners
+from activities.assess.pods import with_workload
+from activities.assess.reading import Reader
+from clients.kubernetes import JsonObject
+from clients.paths import object_path
+from findings.model import Finding
+from findings.subject import SubjectKind, subjects_of
+from plans.model import Path
+from plans.observed import ClusterFacts, Observed, PodFacts, PolicyFacts, Provenance, WorkloadFacts
+from plans.routing import named_workloads, routes_of
+
+_MOST_SHARED = 3
+"""Of so many service accounts and nodes it is said who else uses them."""
+
+
+@dataclass
+class Observation:
+    """What was observed. `policies` are the live NetworkPolicies that select a target; `pods` are all targets."""
+
+    found: Identified = field(default_factory=Identified)
+    cluster: ClusterFacts = field(default_factory=ClusterFacts)
+    workloads: tuple[WorkloadFacts, ...] = ()
+    policies: list[JsonObject] = field(default_factory=list)
+    terminating: tuple[str, ...] = ()
+    services_left_empty: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def pods(self) -> Sequence[PodFacts]:
+        """All targets, sorted by namespace and name."""
+        return self.found.pods
+
+    def observed(self, provenance: Provenance, *, most: int, targets_sha256: str, budget_refusal: str = "") -> Observed:
+        """As the planner takes it: at most `most` pods, and a hash for the rest."""
+        return Observed(
+            provenance=provenance,
+            cluster=self.cluster,
+            pods=tuple(self.pods[:most]),
+            pod_count=len(self.pods),
+            targets_sha256=targets_sha256,
+            uid_mismatch=self.found.uid_mismatch,
+            vanished=self.found.vanished,
+            unresolved=self.found.unresolved,
+            workloads=self.workloads,
+            policies=self.policy_facts(),
+            terminating_namespaces=self.terminating,
+            services_left_empty=self.services_left_empty,
+            shared=self.shared,
+            budget_refusal=budget_refusal,
+        )
+
+    def policy_facts(self) -> tuple[PolicyFacts, ...]:
+        """The policies as the plan tells of them."""
+        return tuple(surroundings.policy_facts(p) for p in self.policies)
+
+
+class _Namespace:
+    """The reads that one namespace needs, begun before its pods are known."""
+
+    def __init__(self, reader: Reader, name: str) -> None:
+        self.name = name
+        self.policies = reader.start(partial(surroundings.read_policies, reader.kubernetes, name))
+        self.endpoints = reader.start(partial(surroundings.read_endpoints, reader.kubernetes, name))
+        self.object: Future[JsonObject] = reader.start(
+            partial(reader.kubernetes.get, object_path("Namespace", "", name))
+        )
+
+
+def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Callable[[], None]) -> Observation:
+    """Read what a finding means in the cluster.
+
+    Args:
+        reader: Of the cluster that the finding is about.
+        cluster: Its facts.
+        finding: The finding.
+        beat: Called on progress.
+
+    Raises:
+        Throttled, Unavailable: The API server does not answer.
+    """
+    expected = {w.namespace for w in named_workloads(finding)} | {namespace for namespace, _ in _accounts(finding)}
+    spaces = {name: _Namespace(reader, name) for name in sorted(expected - {""})}
+    facts = reader.start(partial(cluster.facts, sorted(spaces)))
+    found = identify_pods(reader, finding, beat)
+    beat()
+    targets = frozenset(p.uid for p in found.pods)
+    sharing = _start_sharing(reader, finding, found, targets)
+    owners = follow_owners(reader, found.pods, found.named)
+    beat()
+    found.pods = [with_workload(pod, owners.tops) for pod in found.pods]
+    policies: list[JsonObject] = []
+    endpoints: dict[str, dict[str, set[str]]] = {}
+    terminating: list[str] = []
+    for name, space in spaces.items():
+        read: list[JsonObject] = reader.optional(space.policies, [], f"The NetworkPolicies of {name}")
+        policies += read
+        endpoints[name] = reader.optional(space.endpoints, {}, f"The EndpointSlices of {name}")
+        about = reader.optional(space.object, {}, f"The namespace {name}")
+        if (about.get("metadata") or {}).get("deletionTimestamp"):
+            terminating.append(name)
+    shared = [f"{what}: {who}" for what, future in sharing if (who := reader.optional(future, "", what))]
+    return Observation(
+        found=found,
+        cluster=facts.result(),
+        workloads=owners.workloads(found.named),
+        policies=surroundings.selecting(policies, found.pods),
+        terminating=tuple(terminating),
+        services_left_empty=surroundings.left_empty(endpoints, targets),
+        shared=tuple(shared),
+        notes=(*found.notes, *reader.notes),
+    )
+
+
+def _start_sharing(
+    reader: Reader, finding: Finding, found: Identified, targets: frozenset[str]
+) -> list[tuple[str, Future[str]]]:
+    """Begin to ask who else uses the targets' service accounts and, where the node path is open, their nodes."""
+    asked: list[tuple[str, Future[str]]] = []
+    callers = _accounts(finding)
+    accounts = sorted({*surroundings.accounts_of(found.pods), *callers})[:_MOST_SHARED]
+    # Without a workload in the finding, every pod of the account is a target already.
+    for namespace, name in accounts if named_workloads(finding) else ():
+        role = ", which made the call," if (namespace, name) in callers else ""
+        what = f"The service account {namespace}/{name}{role} is also used by pods that are no targets"
+        task = partial(surroundings.beside, reader.kubernetes, "spec.serviceAccountName", name, namespace, targets)
+        asked.append((what, reader.start(task)))
+    seen = Observed(provenance=Provenance(confirmed=False, reason=""), pods=tuple(found.pods))
+    if any(route.path is Path.NODE for route in routes_of(finding, seen)):
+        for node in sorted({p.node for p in found.pods if p.node})[:_MOST_SHARED]:
+            task = partial(surroundings.beside, reader.kubernetes, "spec.nodeName", node, "", targets)
+            asked.append((f"The node {node} also runs", reader.start(task)))
+    return asked
+
+
+def _accounts(finding: Finding) -> set[tuple[str, str]]:
+    """Namespace and name of the service accounts that the finding is about."""
+    return {(s.namespace, s.name) for s in subjects_of(finding) if s.kind is SubjectKind.SERVICE_ACCOUNT}
