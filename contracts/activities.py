@@ -129,6 +129,8 @@ class SealRequest(BaseModel):
     phase: str
     entries: tuple[StoredList, ...] = ()
     changes: tuple[Change, ...] = ()
+    undone: tuple[str, ...] = ()
+    """Keys of the changes that were undone (`Change.key`)."""
 
 
 class LeaseRequest(BaseModel):
