@@ -135,7 +135,7 @@ def _the_one_that_waits(view: IncidentView) -> GateView:
         return waiting[0]
     if waiting:
         commands = "; ".join(approve_command(view, g) for g in waiting)
-        raise InputError("GATE", f"the gate to be named, because {len(waiting)} wait: {commands}")
+        raise InputError("GATE", "the name of one gate", f"none, while {len(waiting)} wait: {commands}")
     expired = [g for g in view.gates if g.state is GateState.EXPIRED]
     hint = f"; expired, and reopened by naming it: {', '.join(g.gate.value for g in expired)}" if expired else ""
     raise InputError("GATE", "a gate that waits", f"none in state {view.state.value}{hint}")

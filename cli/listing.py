@@ -9,7 +9,7 @@ from cli.ending import Code
 from cli.ids import resolve
 from cli.output import Output
 from cli.reading import Brief, read_incident
-from cli.screen import brief_table, incident_screen
+from cli.screen import brief_lines, incident_screen
 from cli.view import brief_document, incident_document
 from contracts.names import WorkflowName
 
@@ -29,7 +29,7 @@ async def list_incidents(output: Output, *, closed: bool, limit: int) -> Code:
     if output.json:
         output.document({"incidents": [brief_document(brief) for brief in shown], "more": more})
     elif shown:
-        output.show(brief_table(shown))
+        output.show(brief_lines(shown))
     else:
         output.line("No incidents." if closed else "No open incidents; --all shows the closed ones.")
     if more:

@@ -51,7 +51,7 @@ async def retry_step(text: str, step: str, *, reason: str, by: str, output: Outp
 
 
 def _check_step(view: IncidentView, step: str) -> None:
-    if view.plan is None:
+    if not view.steps and view.plan is None:
         if step != _ASSESS:
             raise InputError("STEP", f"{_ASSESS}: there is no plan yet", clean(step, 60))
         return

@@ -79,25 +79,21 @@ def state_line(view: IncidentView) -> Text:
     return line.append("  containment ", style="dim").append(words, style=style)
 
 
-def brief_table(briefs: Iterable[Brief]) -> Table:
-    """What `list` prints for people: the newest first."""
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for name in ("FINDING", "SEV", "STATE", "WAITS AT", "CLUSTER", "TYPE", "STARTED"):
-        # A finding id is copied into the next command, so it may never be cut.
-        table.add_column(name, no_wrap=True, overflow="fold" if name == "FINDING" else "ellipsis")
+def brief_lines(briefs: Iterable[Brief]) -> RenderableType:
+    """What `list` prints for people: two lines an incident. The finding id is whole, because people copy it."""
+    lines = []
     for brief in briefs:
-        style = _STATE_STYLES[IncidentState(brief.state)] if brief.state in set(IncidentState) else ""
         state = brief.state if brief.open or brief.status == "completed" else brief.status
-        table.add_row(
-            Text(clean(brief.finding_id or brief.incident, 300)),
-            Text(f"{brief.severity:g}" if brief.severity is not None else "-"),
-            Text(clean(state or "-", 30), style=style),
-            Text(", ".join(clean(g, 20) for g in brief.gates) if brief.open else ""),
-            Text(clean(brief.cluster, 60)),
-            Text(clean(brief.finding_type, 100)),
-            Text(relative(brief.started)),
-        )
-    return table
+        style = _STATE_STYLES[IncidentState(brief.state)] if brief.state in set(IncidentState) else ""
+        severity = f"{brief.severity:g}" if brief.severity is not None else "-"
+        gates = f"waits at {', '.join(clean(g, 20) for g in brief.gates)}" if brief.open and brief.gates else ""
+        lines += [
+            Text(clean(brief.finding_id or brief.incident, 300), style="bold", overflow="fold"),
+            Text("  ").append(f"{clean(state or '-', 30)}  ", style=style).append(f"{gates}  " if gates else ""),
+        ]
+        about = f"severity {severity}  {clean(brief.finding_type, 100)}  {clean(brief.cluster, 60)}"
+        lines[-1].append(f"{about}  {relative(brief.started)}", style="dim")
+    return Group(*lines)
 
 
 def _head(view: IncidentView, reading: Reading) -> RenderableType:

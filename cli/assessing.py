@@ -1,0 +1,83 @@
+"""What `plan` asks of GuardDuty and the cluster: the reads of the activity `assess`, without its reservation.
+
+Nothing can be changed on the way: the door to the cluster refuses every call that would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from activities.assess.cluster import ClusterReader
+from activities.assess.identify import Identified
+from activities.assess.observing import Observation, observe
+from activities.assess.provenance import confirm, contradiction
+from activities.assess.reading import Reader
+from cli.embedded import use_embedded_stack
+from cli.output import Output
+from cli.plan import load_policy_file
+from clients.aws import Aws
+from clients.kubernetes import POOL_SIZE, Kubernetes
+from contracts.common import INLINE_LIMIT
+from errors import PolicyRefusal
+from findings.model import Finding
+from plans.digest import targets_sha256
+from plans.model import Gate, Plan, Verdict
+from plans.planner import make_plan
+from plans.policy import Policy
+from settings import Settings, load_settings
+
+_NOT_RESERVED = "The hourly budget was not asked: an incident reserves it, and waits for approval when it is spent."
+
+
+def assess_without_acting(findings: Sequence[Finding], act_on_sample: bool, output: Output) -> list[Plan]:
+    """Plan each finding with what GuardDuty and the cluster say now.
+
+    Raises:
+        InputError: There is no cluster, or the policy file does not fit.
+        Forbidden, Throttled, Unavailable: The cluster does not answer.
+    """
+    use_embedded_stack(output)
+    settings = load_settings()
+    policy = load_policy_file(settings.policy)
+    kubernetes = Kubernetes.from_environment(before_mutation=_refuse)
+    with ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="plan") as pool:
+        planner = _Planner(settings, policy, Aws(region=settings.region), kubernetes, pool)
+        return [planner.plan(finding, act_on_sample) for finding in findings]
+
+
+class _Planner:
+    def __init__(
+        self, settings: Settings, policy: Policy, aws: Aws, kubernetes: Kubernetes, pool: ThreadPoolExecutor
+    ) -> None:
+        self._settings = settings
+        self._policy = policy
+        self._aws = aws
+        self._reader = Reader(kubernetes, pool)
+        self._cluster = ClusterReader(kubernetes)
+
+    def plan(self, received: Finding, act_on_sample: bool) -> Plan:
+        confirmation = confirm(self._aws, self._settings, received, self._policy.provenance.max_age)
+        # As in an incident, GuardDuty's own copy is what is planned from.
+        finding = confirmation.finding or received
+        seen = self._observe(finding)
+        sha256 = targets_sha256(p.uid for p in seen.pods) if len(seen.pods) > INLINE_LIMIT else ""
+        observed = seen.observed(confirmation.provenance, most=INLINE_LIMIT, targets_sha256=sha256)
+        plan = make_plan(finding, observed, self._policy, act_on_sample=act_on_sample)
+        terms = plan.terms(Gate.CONTAIN)
+        budget = _NOT_RESERVED if terms is not None and terms.decision is Verdict.AUTO else ""
+        warnings = [w for w in (*confirmation.notes, *seen.notes, *plan.warnings, budget) if w]
+        return plan.model_copy(update={"warnings": tuple(dict.fromkeys(warnings))})
+
+    def _observe(self, finding: Finding) -> Observation:
+        if elsewhere := contradiction(finding, self._settings):
+            return Observation(found=Identified(unresolved=elsewhere))
+        return observe(self._reader, self._cluster, finding, _no_heartbeat)
+
+
+def _no_heartbeat() -> None:
+    """A person waits here, no Temporal server."""
+
+
+def _refuse() -> None:
+    raise PolicyRefusal("a plan changes nothing")
