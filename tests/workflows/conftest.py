@@ -7,7 +7,7 @@ import shutil
 import sysconfig
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +15,24 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from contracts.incidents import Decision, DecisionAnswer, IncidentInput, IncidentView
-from contracts.names import CLUSTER, FINDING_ID, FINDING_TYPE, GATE, HOT_QUEUE, SEVERITY, SLOW_QUEUE, STATE, Handler
-from contracts.names import WorkflowName
+from contracts.names import (
+    CLUSTER,
+    FINDING_ID,
+    FINDING_TYPE,
+    GATE,
+    HOT_QUEUE,
+    SEVERITY,
+    SLOW_QUEUE,
+    STATE,
+    ActivityName,
+    Handler,
+    WorkflowName,
+)
 from findings.model import Finding
 from findings.reader import read_findings
 from tests.findings import builders
@@ -104,8 +116,12 @@ class Incident:
         decision = await self.decision(gate, **changed)
         return await self.handle.execute_update(Handler.DECIDE, decision, result_type=DecisionAnswer)
 
-    async def skip(self, duration: timedelta) -> None:
-        await self.env.fast_forward(self.handle, duration)
+    async def skip(self, duration: timedelta, path: str = "pod") -> None:
+        """Let time pass for one path of the incident, which has a clock of its own."""
+        handle = self.env.client.get_workflow_handle(f"{self.handle.id}/{path}")
+        await self.until(lambda _: bool(self.script.called(ActivityName.ISOLATE_PODS)))
+        async with asyncio.timeout(20):
+            await self.env.fast_forward(handle, duration)
 
     async def result(self, seconds: float = 20) -> IncidentView:
         async with asyncio.timeout(seconds):
@@ -123,6 +139,7 @@ class _Workers:
     def __init__(self, env: WorkflowEnvironment) -> None:
         self._env = env
         self._script = Script()
+        self._started: list[WorkflowHandle[object, IncidentView]] = []
 
     async def __aenter__(self) -> _Workers:
         self._running = self._run()
@@ -132,6 +149,10 @@ class _Workers:
     async def __aexit__(self, *error: object) -> None:
         for event in self._script.gate.values():
             event.set()
+        for handle in self._started:
+            # An incident that a test left open would go on against the next test's script.
+            with suppress(RPCError):
+                await handle.terminate("the test is over")
         await self._running.__aexit__(None, None, None)
 
     @asynccontextmanager
@@ -160,4 +181,5 @@ class _Workers:
             task_queue=HOT_QUEUE,
             result_type=IncidentView,
         )
+        self._started.append(handle)
         return Incident(self._env, handle, self._script)

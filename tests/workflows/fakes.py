@@ -229,5 +229,5 @@ def fake_activities(script: Script) -> Sequence[Callable[..., Any]]:
         await begin(ActivityName.SWEEP_HELD_OBJECTS, request)
         return SweepResult()
 
-    return (assess, isolate, verify, collect, seal, acquire, release_lease, lift, plan_redeploy, redeploy, watch, delete,
-            restore, report, sweep)  # fmt: skip
+    return (assess, isolate, verify, collect, seal, acquire, release_lease, lift, plan_redeploy, redeploy, watch,
+            delete, restore, report, sweep)  # fmt: skip
