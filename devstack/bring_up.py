@@ -160,14 +160,14 @@ class BringUp:
 
 
 def stop_all(paths: StackPaths) -> None:
-    """End every recorded process of a stack.
+    """End every process of a stack.
 
     etcd goes last: without it the API server cannot finish what it is doing, and waits until it is killed.
 
     Raises:
         StackError: A process survives.
     """
-    found = processes.records(paths)
+    found = processes.records(paths) + processes.strays(paths)
     processes.stop(paths, [record for record in found if record.name != ETCD])
     processes.stop(paths, [record for record in found if record.name == ETCD])
 

@@ -17,8 +17,10 @@ import psutil
 
 from devstack.state import StackError, StackPaths, write_private
 
-_GRACE_SECONDS = 10.0
+_GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
+# Names the stack in the environment of each of its processes; see ``strays``.
+_MARK = "FIREBREAK_STACK_STATE"
 _PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy"}
 # Below the range from which Linux and macOS take the local ports of outgoing connections: a port stays ours to take
 # again while its process is stopped.
@@ -69,7 +71,7 @@ def spawn(paths: StackPaths, command: Command) -> ProcessRecord:
         pid = os.posix_spawn(
             command.arguments[0],
             list(command.arguments),
-            {**_own_environment(), **command.environment},
+            {**_own_environment(), **command.environment, _MARK: str(paths.root)},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, descriptor, 1),
@@ -100,8 +102,31 @@ def record_of(paths: StackPaths, name: str) -> ProcessRecord | None:
     return next((record for record in records(paths) if record.name == name), None)
 
 
+def strays(paths: StackPaths) -> list[ProcessRecord]:
+    """Processes of this stack without a record: whoever started them was killed before it could write one."""
+    known = {record.pid for record in records(paths)}
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid not in known and process.environ().get(_MARK) == str(paths.root):
+                found.append(ProcessRecord(f"stray-{process.pid}", process.pid, process.create_time()))
+        except psutil.Error:
+            continue  # It ended, or is another user's.
+    return found
+
+
+def kill(paths: StackPaths, record: ProcessRecord) -> None:
+    """End one process at once, as a crash would, and drop its record."""
+    process = record.process()
+    if process is not None:
+        _signal(process, signal.SIGKILL)
+        psutil.wait_procs([process], timeout=_GRACE_SECONDS)
+    _reap(record.pid)
+    _record_file(paths, record.name).unlink(missing_ok=True)
+
+
 def stop(paths: StackPaths, ended: Iterable[ProcessRecord]) -> None:
-    """End processes: SIGTERM to all, wait, SIGKILL to what is left after ten seconds; then drop their records.
+    """End processes: SIGTERM to all, wait, SIGKILL to what is left after five seconds; then drop their records.
 
     Raises:
         StackError: A process survives even SIGKILL; its record stays.

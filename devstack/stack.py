@@ -179,7 +179,7 @@ def info(name: str = DEFAULT_NAME) -> StackInfo | None:
 
 
 def stop_process(name: str, process: str) -> None:
-    """Stop one process of a stack, as in an outage; its ports and data stay for ``start_process``.
+    """End one process of a stack at once, as a crash would; its ports and data stay for ``start_process``.
 
     Args:
         name: Of the stack.
@@ -192,7 +192,7 @@ def stop_process(name: str, process: str) -> None:
     with locked_folder(paths.root):
         record = processes.record_of(paths, process)
         if record is not None:
-            processes.stop(paths, [record])
+            processes.kill(paths, record)
 
 
 def start_process(name: str, process: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import boto3
 import pytest
 import urllib3
-from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -20,13 +19,16 @@ pytestmark = pytest.mark.stack
 DETECTOR_ERROR = "The request is rejected because the input detectorId is not owned by the current account."
 
 
-def client(stack: StackInfo, service: str) -> BaseClient:
+def client(stack: StackInfo, service: str) -> Any:
     variables = stack.environment()
-    return boto3.session.Session(
+    # Typed as Any, because the stubs know only names of services that are written out.
+    session: Any = boto3.session.Session(
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
         region_name=variables["AWS_DEFAULT_REGION"],
-    ).client(service, endpoint_url=variables["AWS_ENDPOINT_URL"], config=Config(retries={"total_max_attempts": 1}))
+    )
+    config = Config(retries={"total_max_attempts": 1})
+    return session.client(service, endpoint_url=variables["AWS_ENDPOINT_URL"], config=config)
 
 
 @pytest.fixture

@@ -32,9 +32,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(home: Path) -> Iterator[Callable[..., StackInfo]]:
     names: list[str] = []
 
-    def start(name: str, **parameters: int) -> StackInfo:
+    def start(name: str, nodes: int) -> StackInfo:
         names.append(name)
-        return up(name, **parameters)
+        return up(name, nodes=nodes)
 
     yield start
     for name in names:

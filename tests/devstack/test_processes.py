@@ -71,9 +71,27 @@ def test_waiting_ends_with_the_process_and_shows_its_log(paths: StackPaths) -> N
 
 def test_waiting_ends_in_time(paths: StackPaths) -> None:
     record = processes.spawn(paths, python("p", "import time; time.sleep(60)"))
-    with pytest.raises(StackError, match="no readiness within 0 s; log .*: empty"):
+    with pytest.raises(StackError, match=r"no readiness within 0 s; log .*: empty"):
         processes.await_condition("readiness", lambda: False, paths=paths, record=record, timeout=0.1)
     processes.stop(paths, [record])
+
+
+def test_a_process_without_a_record_is_found_by_its_mark(paths: StackPaths) -> None:
+    record = processes.spawn(paths, python("p", "import time; print('on', flush=True); time.sleep(60)"))
+    processes.poll("output", lambda: "on" in (paths.logs / "p.log").read_text(), 10)
+    assert processes.strays(paths) == []
+    (paths.pids / "p.json").unlink()
+    [stray] = processes.strays(paths)
+    assert stray.pid == record.pid
+    processes.stop(paths, [stray])
+    assert record.process() is None
+
+
+def test_a_kill_is_at_once(paths: StackPaths) -> None:
+    record = processes.spawn(paths, python("p", "import time; time.sleep(60)"))
+    processes.kill(paths, record)
+    assert record.process() is None
+    assert processes.records(paths) == []
 
 
 def test_a_missing_program_is_named(paths: StackPaths) -> None:
