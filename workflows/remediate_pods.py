@@ -13,7 +13,7 @@ from contracts.incidents import GateOpened, Observation, PathInput, PathProgress
 from contracts.names import ActivityName, Handler, WorkflowName
 from contracts.states import StepState
 from plans.model import Gate
-from workflows.calls import StepFailed, Stopped, call
+from workflows.calls import StepFailed, Stopped, call, outlive
 from workflows.containment import ContainmentLoop
 from workflows.eradication import eradicate
 from workflows.path_state import PathState
@@ -21,13 +21,14 @@ from workflows.path_state import PathState
 
 @workflow.defn(name=WorkflowName.REMEDIATE_PODS)
 class RemediatePods:
-    """One path, the whole chain. It waits at each gate for its incident, and ends when it holds nothing or is stopped."""
+    """One path, the whole chain. It waits at gates for its incident, and ends when it holds nothing or is stopped."""
 
     @workflow.init
     def __init__(self, start: PathInput) -> None:
         self._state = PathState(start)
         quarantine = self._state.step("quarantine")
         self._containment = ContainmentLoop(self._state, quarantine.step) if quarantine else None
+        self._loop_task: asyncio.Task[None] | None = None
         self._retries: list[str] = []
 
     @workflow.run
@@ -49,18 +50,23 @@ class RemediatePods:
 
     async def _contain_if_open(self) -> None:
         """Containment never waits for evidence; evidence does not wait for a person either (design: Order)."""
-        if self._containment is not None and Gate.CONTAIN in self._state.open:
-            await self._contained()
+        if self._containment is not None:
+            self._loop_task = asyncio.create_task(self._keep_contained(self._containment))
+            if Gate.CONTAIN in self._state.open:
+                await self._contained()
+
+    async def _keep_contained(self, loop: ContainmentLoop) -> None:
+        await outlive(workflow.wait_condition(lambda: self._state.stopped or Gate.CONTAIN in self._state.open))
+        await loop.run(lambda: self._state.stopped)
 
     async def _contained(self) -> None:
-        loop = self._containment
-        if loop is None or loop.settled:
+        """Until the first verdict stands."""
+        loop, task = self._containment, self._loop_task
+        if loop is None or task is None:
             return
-        await self._wait(lambda: Gate.CONTAIN in self._state.open)
-        self._loop_task = asyncio.create_task(loop.run(lambda: self._state.stopped))
-        await self._wait(lambda: loop.settled or self._loop_task.done())
-        if self._loop_task.done():
-            self._loop_task.result()
+        await self._wait(lambda: loop.settled or task.done())
+        if task.done():
+            task.result()
 
     async def _collect(self) -> None:
         step = self._state.step("collect")
@@ -95,9 +101,7 @@ class RemediatePods:
             await self._wait(lambda: Gate.ERADICATE in state.open)
             opened = state.open.pop(Gate.ERADICATE)
             self._suspend(True)
-            await self._wait(
-                lambda: self._containment is None or self._containment.idle or not self._containment.settled
-            )
+            await self._wait(lambda: self._containment is None or self._containment.idle)
             failed = await eradicate(state, opened, lambda: state.stopped)
             self._suspend(False)
             await self._seal("eradicate")
@@ -136,13 +140,12 @@ class RemediatePods:
     async def _end(self) -> PathProgress:
         """Let what runs come to its end, and say what was reached."""
         self._state.stopped = True
-        task = getattr(self, "_loop_task", None)
-        if task is not None:
-            await task
+        if self._loop_task is not None:
+            await outlive(self._loop_task)
         for name, status in list(self._state.steps.items()):
             if status.state is StepState.RUNNING:
                 self._state.mark(name, StepState.FAILED, "stopped before its end")
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await outlive(workflow.wait_condition(workflow.all_handlers_finished))
         return self._state.progress()
 
     async def _seal(self, phase: str, entries: tuple[StoredList, ...] = ()) -> None:
@@ -165,7 +168,7 @@ class RemediatePods:
     # Waiting
 
     async def _wait(self, condition: Callable[[], bool]) -> None:
-        await workflow.wait_condition(lambda: self._state.stopped or condition())
+        await outlive(workflow.wait_condition(lambda: self._state.stopped or condition()))
         if self._state.stopped:
             raise Stopped
 
