@@ -47,6 +47,10 @@ class Assessing:
         self._budget = Budget(doors.kubernetes, doors.settings.namespace)
         self._pool = ThreadPoolExecutor(max_workers=POOL_SIZE, thread_name_prefix="assess")
 
+    def close(self) -> None:
+        """End the threads; no assessment may run any more."""
+        self._pool.shutdown()
+
     @activity.defn(name=ActivityName.ASSESS, no_thread_cancel_exception=True)
     def assess(self, request: AssessRequest) -> Assessment:
         """Find out what a finding means here and now, and plan.
