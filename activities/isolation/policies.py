@@ -143,6 +143,8 @@ def _adopt(kubernetes: Kubernetes, namespace: str, incident: str) -> str:
 
 def _without(live: JsonObject, incident: str) -> dict[str, Any]:
     holders = holders_of(live)
+    if not others(holders, incident):
+        raise Conflict("the other holders let go in the meantime, so that this incident is the last one")
     return {HOLDERS_FIELD: without_holder(holders, incident)} if incident in holders else {}
 
 
