@@ -11,7 +11,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.interceptor import ErrorInterceptor
+from activities.interceptor import FirebreakInterceptor
 from activities.registry import open_doors, registered
 from contracts.names import HOT_QUEUE, SLOW_QUEUE
 from settings import Settings
@@ -34,7 +34,7 @@ async def run_worker(client: Client, settings: Settings, stop: asyncio.Event) ->
     """
     activities = registered(open_doors(client, settings))
     with ThreadPoolExecutor(HOT_SLOTS) as hot, ThreadPoolExecutor(SLOW_SLOTS) as slow:
-        common = {"interceptors": [ErrorInterceptor()], "graceful_shutdown_timeout": GRACE}
+        common = {"interceptors": [FirebreakInterceptor()], "graceful_shutdown_timeout": GRACE}
         async with (
             Worker(client, task_queue=HOT_QUEUE, workflows=WORKFLOWS, workflow_runner=workflow_runner(),
                    activities=activities[HOT_QUEUE], activity_executor=hot, max_concurrent_activities=HOT_SLOTS, **common),

@@ -185,9 +185,7 @@ async def test_a_failed_rollout_is_rolled_back_held_again_and_asked_again(start:
         "/spec/template/spec/containers/0/image": IMAGE
     }
     await incident.until(lambda v: len(incident.script.called(ActivityName.ISOLATE_PODS)) == 2)
-    stale = await incident.handle.execute_update(
-        Handler.DECIDE, old, result_type=DecisionAnswer
-    )
+    stale = await incident.handle.execute_update(Handler.DECIDE, old, result_type=DecisionAnswer)
     assert not stale.accepted, "the old approval does not open the gate a second time"
     assert view.failures
     assert (await incident.decide()).accepted

@@ -1,0 +1,83 @@
+"""Every activity that a worker runs, with the doors they act through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client
+
+from activities.assess.assessing import Assessing
+from activities.collect.activity import Collecting
+from activities.control import PauseGate
+from activities.doors import Doors
+from activities.eradicate.delete import DeleteActivities
+from activities.eradicate.redeploy import RedeployActivities
+from activities.eradicate.rollout import RolloutActivities
+from activities.isolation.hold import HoldActivities
+from activities.isolation.isolate import IsolateActivities
+from activities.isolation.verify import VerifyActivities
+from activities.lease import LeaseActivities
+from activities.report.reporting import Reporting
+from activities.restore import RestoreActivities
+from activities.seal import Sealing
+from activities.sweep import SweepActivities
+from clients.aws import Aws
+from clients.kubernetes import Kubernetes
+from contracts.names import ActivityName
+from contracts.timing import TIMINGS
+from evidence.store import open_store
+from settings import Settings
+
+ROOMS = (
+    Assessing,
+    IsolateActivities,
+    VerifyActivities,
+    HoldActivities,
+    RestoreActivities,
+    SweepActivities,
+    LeaseActivities,
+    Collecting,
+    Sealing,
+    Reporting,
+    RedeployActivities,
+    RolloutActivities,
+    DeleteActivities,
+)
+
+Activity = Callable[..., Any]
+
+
+def open_doors(client: Client, settings: Settings) -> Doors:
+    """The clients of one worker; every mutation of the cluster passes the pause switch first.
+
+    Raises:
+        InputError: The environment names no region, no reachable kubeconfig or no valid store.
+    """
+    kubernetes = Kubernetes.from_environment()
+    aws = Aws(region=settings.region)
+    return Doors(
+        settings=settings,
+        kubernetes=kubernetes.guarded_by(PauseGate(kubernetes, settings.namespace).check),
+        aws=aws,
+        store=open_store(settings.evidence, aws.s3),
+        temporal=client,
+    )
+
+
+def registered(doors: Doors) -> dict[str, list[Activity]]:
+    """The activities by task queue.
+
+    Raises:
+        InputError: The policy file is invalid, so that a worker never starts with rules that nobody meant.
+    """
+    queues: dict[str, list[Activity]] = {}
+    for room in ROOMS:
+        instance = room(doors)
+        for name in dir(instance):
+            method = getattr(instance, name)
+            definition = activity._Definition.from_callable(method) if callable(method) else None
+            if definition is not None and definition.name is not None:
+                queues.setdefault(TIMINGS[ActivityName(definition.name)].queue, []).append(method)
+    return queues
