@@ -83,6 +83,7 @@ class Ran:
 
 
 Firebreak = Callable[..., Awaitable[Ran]]
+Write = Callable[[Any], str]
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def detail(title: str = "", **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[[Any], str]:
+def write(tmp_path: Path) -> Write:
     def put(content: Any) -> str:
         path = tmp_path / f"{uuid.uuid4().hex}.json"
         path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())

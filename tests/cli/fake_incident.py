@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
 
@@ -43,7 +44,7 @@ class FakeIncident:
         self.script = start.finding.title
         self.state = IncidentState.AWAITING_APPROVAL
         self.finished = False
-        self.last_observed = None
+        self.last_observed: datetime | None = None
         self.notes: list[str] = []
         self.undone: tuple[str, ...] = ()
         gates = [Gate.ERADICATE, Gate.TERMINATE] if self.script == "two" else [Gate.ERADICATE]
@@ -80,7 +81,7 @@ class FakeIncident:
         waiting = [g.value for g, view in self.gates.items() if view.state is GateState.WAITING]
         workflow.upsert_search_attributes([STATE.value_set(self.state.value), GATE.value_set(waiting)])
 
-    def _set(self, gate: Gate, **changed: object) -> None:
+    def _set(self, gate: Gate, **changed: Any) -> None:
         self.gates[gate] = self.gates[gate].model_copy(update=changed)
 
     @workflow.query(name=Handler.STATUS)
@@ -97,7 +98,11 @@ class FakeIncident:
             containment=Containment.VERIFIED,
             paths=(Path.POD,),
             pods=PodTargets(count=1, inline=(POD,)),
-            steps=(StepStatus(step="pod.redeploy", state=StepState.FAILED if self.script == "failed" else StepState.PLANNED),),
+            steps=(
+                StepStatus(
+                    step="pod.redeploy", state=StepState.FAILED if self.script == "failed" else StepState.PLANNED
+                ),
+            ),
             gates=tuple(self.gates.values()),
             changes=(CHANGE,),
             undone=self.undone,
@@ -145,7 +150,9 @@ class FakeIncident:
         elif all(g.state is GateState.OPEN for g in self.gates.values()):
             self.state, self.finished = IncidentState.REMEDIATED, True
         self._publish()
-        return DecisionAnswer(accepted=True, message=f"gate {gate.gate.value} {state.value}", gate=gate.gate.value, state=state)
+        return DecisionAnswer(
+            accepted=True, message=f"gate {gate.gate.value} {state.value}", gate=gate.gate.value, state=state
+        )
 
     @workflow.signal(name=Handler.OBSERVE)
     def observe(self, seen: Observation) -> None:
@@ -174,7 +181,9 @@ class FakeIncident:
 class FakeRelease:
     @workflow.run
     async def run(self, order: ReleaseInput) -> RestoreResult:
-        return RestoreResult(undone=tuple(c.key for c in order.changes), kept=("policy kept: others hold it",), pods_restored=1)
+        return RestoreResult(
+            undone=tuple(c.key for c in order.changes), kept=("policy kept: others hold it",), pods_restored=1
+        )
 
 
 __all__ = ["CHANGE", "DIGEST", "POD", "FakeIncident", "FakeRelease"]

@@ -1,17 +1,21 @@
+from collections.abc import Awaitable, Callable
+
 import pytest
 from temporalio.client import Client
 
 from contracts.names import incident_id
-from tests.cli.conftest import ACCOUNT, REGION, Firebreak, detail, working
+from tests.cli.conftest import ACCOUNT, REGION, Firebreak, Write, detail, working
 from tests.cli.fake_incident import DIGEST
 
 pytestmark = [pytest.mark.usefixtures("installation")]
+
+Start = Callable[..., Awaitable[str]]
 
 IMAGE = "registry.example/app@sha256:" + "a" * 64
 
 
 @pytest.fixture
-def start(firebreak: Firebreak, write):
+def start(firebreak: Firebreak, write: Write) -> Start:
     async def begin(title: str = "") -> str:
         made = detail(title)
         assert (await firebreak("start", write(made))).code == 0
@@ -22,9 +26,11 @@ def start(firebreak: Firebreak, write):
 
 @pytest.mark.usefixtures("worker")
 class TestApprove:
-    async def test_fills_in_what_a_decision_names(self, firebreak: Firebreak, start) -> None:
+    async def test_fills_in_what_a_decision_names(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start()
-        ran = await firebreak("approve", incident, "--reason", "image rebuilt", "--image", IMAGE, "--by", "ada", "--json")
+        ran = await firebreak(
+            "approve", incident, "--reason", "image rebuilt", "--image", IMAGE, "--by", "ada", "--json"
+        )
         assert ran.code == 0
         assert ran.json == {
             "incident": incident,
@@ -39,7 +45,7 @@ class TestApprove:
         [decision] = shown["gates"][0]["decisions"]
         assert (decision["by"], decision["reason"], decision["channel"]) == ("ada", "image rebuilt", "update")
 
-    async def test_who_decides_is_the_user_unless_said(self, firebreak: Firebreak, start) -> None:
+    async def test_who_decides_is_the_user_unless_said(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start()
         await firebreak("deny", incident, "--reason", "no")
         shown = (await firebreak("show", incident, "--json")).json
@@ -59,13 +65,15 @@ class TestApprove:
             (["--reason", "x", "--image", IMAGE, "--nonce", "n"], "--nonce"),
         ],
     )
-    async def test_bad_usage_decides_nothing(self, firebreak: Firebreak, start, arguments: list[str], field: str) -> None:
+    async def test_bad_usage_decides_nothing(
+        self, firebreak: Firebreak, start: Start, arguments: list[str], field: str
+    ) -> None:
         incident = await start()
         ran = await firebreak("approve", incident, *arguments, "--json")
         assert (ran.code, ran.error["field"]) == (2, field)
         assert (await firebreak("show", incident, "--json")).json["gates"][0]["decisions"] == []
 
-    async def test_several_gates_must_be_named(self, firebreak: Firebreak, start) -> None:
+    async def test_several_gates_must_be_named(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start("two")
         ran = await firebreak("approve", incident, "--reason", "x", "--json")
         assert (ran.code, ran.error["field"]) == (2, "GATE")
@@ -74,7 +82,7 @@ class TestApprove:
         ran = await firebreak("approve", incident, "terminate", "--reason", "x", "--image", IMAGE, "--json")
         assert (ran.code, ran.error["field"]) == (2, "--image")
 
-    async def test_an_expired_gate_is_reopened_and_asks_again(self, firebreak: Firebreak, start) -> None:
+    async def test_an_expired_gate_is_reopened_and_asks_again(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start("expired")
         ran = await firebreak("approve", incident, "--reason", "x", "--image", IMAGE, "--json")
         assert (ran.code, ran.error["field"]) == (2, "GATE")
@@ -82,14 +90,14 @@ class TestApprove:
         assert (await firebreak(*named)).code == 4
         assert (await firebreak(*named)).code == 0
 
-    async def test_what_is_over_cannot_be_decided(self, firebreak: Firebreak, start) -> None:
+    async def test_what_is_over_cannot_be_decided(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start("auto")
         await firebreak("watch", incident)
         ran = await firebreak("approve", incident, "--reason", "x", "--image", IMAGE, "--json")
         assert ran.code == 1
         assert ran.json["accepted"] is False
 
-    async def test_a_denied_gate_stays_denied(self, firebreak: Firebreak, start) -> None:
+    async def test_a_denied_gate_stays_denied(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start()
         assert (await firebreak("deny", incident, "--reason", "x")).code == 0
         ran = await firebreak("approve", incident, "eradicate", "--reason", "x", "--image", IMAGE, "--json")
@@ -97,13 +105,13 @@ class TestApprove:
 
 
 class TestWithoutWorker:
-    async def test_a_decision_needs_what_only_the_worker_knows(self, firebreak: Firebreak, start) -> None:
+    async def test_a_decision_needs_what_only_the_worker_knows(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start()
         ran = await firebreak("approve", incident, "eradicate", "--reason", "x", "--image", IMAGE, "--json")
         assert ran.code == 1
         assert "no worker" in ran.error["message"]
 
-    async def test_or_is_queued_with_nonce_and_digest(self, firebreak: Firebreak, start, client: Client) -> None:
+    async def test_or_is_queued_with_nonce_and_digest(self, firebreak: Firebreak, start: Start, client: Client) -> None:
         incident = await start()
         ran = await firebreak(
             "approve", incident, "eradicate", "--reason", "x", "--image", IMAGE,
@@ -120,12 +128,12 @@ class TestWithoutWorker:
 
 @pytest.mark.usefixtures("worker")
 class TestRetryAndRelease:
-    async def test_retry_of_a_failed_step(self, firebreak: Firebreak, start) -> None:
+    async def test_retry_of_a_failed_step(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start("failed")
         assert (await firebreak("retry", incident, "pod.redeploy", "--by", "ada")).code == 0
         assert (await firebreak("show", incident, "--json")).json["notes"] == ["retry pod.redeploy by ada"]
 
-    async def test_release_of_a_running_incident(self, firebreak: Firebreak, start) -> None:
+    async def test_release_of_a_running_incident(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start()
         ran = await firebreak("release", incident, "--reason", "false alarm", "--json")
         assert ran.code == 0
@@ -137,14 +145,14 @@ class TestRetryAndRelease:
         assert again.code == 0
         assert again.json["message"].startswith("released already")
 
-    async def test_release_of_one_that_is_over(self, firebreak: Firebreak, start) -> None:
+    async def test_release_of_one_that_is_over(self, firebreak: Firebreak, start: Start) -> None:
         incident = await start("auto")
         await firebreak("watch", incident)
         ran = await firebreak("release", incident)
         assert ran.code == 0
         assert "undone  Pod shop/checkout-1" in ran.out
 
-    async def test_release_of_one_that_was_terminated(self, firebreak: Firebreak, start, client: Client) -> None:
+    async def test_release_of_one_that_was_terminated(self, firebreak: Firebreak, start: Start, client: Client) -> None:
         incident = await start()
         await client.get_workflow_handle(incident).terminate("by hand")
         shown = await firebreak("show", incident)
