@@ -15,7 +15,7 @@ from temporalio import activity
 from activities.doors import Doors
 from activities.isolation.changes import guards, same
 from activities.isolation.fields import field_value, labels_of
-from activities.isolation.holders import HOLDERS_FIELD, holders_of, name_holders, others, without_holder
+from activities.isolation.holders import HOLDERS_FIELD, holders_of, holders_text, name_holders, others, without_holder
 from activities.isolation.objects import edit
 from activities.isolation.pods import Beat, listed_targets
 from activities.isolation.policies import deny_all_ref, quarantined_pods, release_deny_all
@@ -138,6 +138,9 @@ class _Undoing:
                 kept.extend(sentences)
             if self._incident in holders:
                 values[HOLDERS_FIELD] = without_holder(holders, self._incident)
+            elif values:
+                # Tested and not written: an incident that joins at this moment must find its change in place.
+                values[HOLDERS_FIELD] = holders_text(live)
             return values
 
         edit(self._kubernetes, change.resource, decide)

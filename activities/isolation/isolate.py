@@ -15,7 +15,7 @@ from temporalio import activity
 from activities.doors import Doors
 from activities.isolation.changes import apply_change
 from activities.isolation.fields import labels_of
-from activities.isolation.holders import HOLDERS_FIELD, holders_of, with_holder
+from activities.isolation.holders import HOLDERS_FIELD, holders_of, holders_text, with_holder
 from activities.isolation.objects import edit
 from activities.isolation.pods import HOLD_LIFTED_ANNOTATION, HOLD_LIFTED_FIELD, Beat, listed_targets
 from activities.isolation.policies import deny_all_ref, ensure_deny_all
@@ -120,4 +120,6 @@ def _quarantine(live: JsonObject, incident: str) -> dict[str, Any]:
         values[HOLD_FIELD] = LABEL_ON
     if incident not in holders:
         values[HOLDERS_FIELD] = with_holder(holders, incident)
+    elif values:
+        values[HOLDERS_FIELD] = holders_text(live)
     return values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from activities.isolation.fields import labels_of
-from activities.isolation.holders import HOLDERS_FIELD, holders_of, name_holders, others, without_holder
+from activities.isolation.holders import HOLDERS_FIELD, holders_of, holders_text, name_holders, others, without_holder
 from activities.isolation.objects import edit
 from activities.isolation.pods import HOLD_LIFTED_ANNOTATION, HOLD_LIFTED_FIELD
 from clients.kubernetes import JsonObject, Kubernetes
@@ -38,6 +38,9 @@ def release_pod(kubernetes: Kubernetes, pod: PodTarget, incident: str, known: Js
             values = _unlabel(live)
         if incident in holders:
             values[HOLDERS_FIELD] = without_holder(holders, incident)
+        elif values:
+            # Tested and not written: an incident that joins at this moment must not lose the labels.
+            values[HOLDERS_FIELD] = holders_text(live)
         return values
 
     edit(kubernetes, pod.ref, decide, known)

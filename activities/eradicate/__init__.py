@@ -1,0 +1,1 @@
+"""Replaces what is compromised: the fixed image into the templates, the rollout watched, the old pods deleted."""
