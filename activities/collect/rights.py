@@ -41,7 +41,7 @@ def rights(case: PodCase) -> Iterator[Task]:
             document(content),
             f"GET {list_path('RoleBinding')}, {list_path('ClusterRoleBinding')} and the roles that they name",
             EntrySubject(kind="ServiceAccount", namespace=namespace, name=name),
-            note=lambda: f"{unread} roles could not be read" if unread else "",
+            note=lambda: f"roles that could not be read: {unread}" if unread else "",
         )
 
     yield Task("rights.json", "rights", run)

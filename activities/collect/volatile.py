@@ -30,7 +30,7 @@ def events(case: PodCase) -> Iterator[Task]:
             if len(found[uid]) >= EVENT_LIMIT:
                 cut.append(uid)
         note = f"the first {EVENT_LIMIT} events only of {', '.join(cut)}" if cut else ""
-        source = f"GET {_events_path(case)}?fieldSelector=involvedObject.uid="
+        source = f"GET {_events_path(case)}?fieldSelector=involvedObject.uid=…, of the pod and its owners"
         return Found(document({"events": found}), source, note=lambda: note)
 
     yield Task("events.json", "events", run)

@@ -1,0 +1,69 @@
+"""The one rule of the report's text: what Firebreak did not write itself stands in a code span.
+
+In a code span Markdown interprets nothing: no heading, link, HTML, emphasis or mention can come of it. What could end
+the span, the line or a table's cell is replaced before: a backtick, a bar, and everything that does not print, which
+takes in line breaks, terminal control codes and marks that reverse the direction of writing.
+
+The template cannot forget it: every expression passes through `finalize`, and only `Own` text passes unchanged.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+_LONGEST: Final = 500
+_REPLACED: Final = str.maketrans({"`": "\u02cb", "|": "\u00a6"})
+NOTHING: Final = "(none)"
+
+
+class Own(str):
+    """Markdown of our own words. Values from outside enter it through `code` only."""
+
+    __slots__ = ()
+
+
+def code(value: object, limit: int = _LONGEST) -> Own:
+    """A value from outside as a code span, on one line, cut to a length; `NOTHING` when it is empty."""
+    text = "".join(c if c.isprintable() else "\ufffd" for c in str(value))
+    text = text.translate(_REPLACED).strip()
+    if not text:
+        return Own(NOTHING)
+    return Own(f"`{text if len(text) <= limit else text[: limit - 1] + '…'}`")
+
+
+def moment(value: datetime | None) -> Own:
+    """A time in UTC, to the millisecond."""
+    if value is None:
+        return Own(NOTHING)
+    return Own(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z")
+
+
+def finalize(value: object) -> str:
+    """What one expression of the template becomes."""
+    match value:
+        case Own():
+            return value
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return str(value)
+        case float():
+            return f"{value:g}"
+        case StrEnum():
+            # A closed set of our own words.
+            return value.value
+        case datetime():
+            return moment(value)
+        case None:
+            return NOTHING
+        case _:
+            return code(value)
+
+
+def listed(values: object, most: int = 20) -> Own:
+    """Values from outside behind each other, each in its own span."""
+    items = [values] if isinstance(values, str) else list(values) if isinstance(values, list | tuple) else []
+    text = ", ".join(code(v) for v in items[:most])
+    return Own((text or NOTHING) + (f" and {len(items) - most} more" if len(items) > most else ""))
