@@ -21,7 +21,7 @@ from contracts.common import IncidentKey
 from contracts.names import CONTROL_CONFIGMAP
 from devstack.aws.prepare import put_findings
 from devstack.stack import StackInfo
-from errors import TargetGone
+from errors import Conflict, TargetGone
 from evidence.store import open_store
 from findings.model import Finding
 from settings import Settings
@@ -56,9 +56,7 @@ def aws(stack: StackInfo) -> Iterator[Aws]:
 @pytest.fixture
 def settings(stack: StackInfo) -> Settings:
     """The settings of an installation of the stack's cluster."""
-    return Settings(
-        account=stack.account, region=stack.region, cluster=stack.cluster, detector_id=stack.detector_id
-    )
+    return Settings(account=stack.account, region=stack.region, cluster=stack.cluster, detector_id=stack.detector_id)
 
 
 @pytest.fixture
@@ -168,3 +166,29 @@ def running(admin_door: Kubernetes, space: str) -> Callable[[str, int], list[Jso
         return sorted(eventually(ready, f"{count} pods of {app}"), key=lambda p: str(p["metadata"]["name"]))
 
     return pods
+
+
+@pytest.fixture
+def vpc_cni(admin_door: Kubernetes) -> Iterator[None]:
+    """The VPC CNI with its policy agent switched on, as kwok's nodes see it; one that stands already is used."""
+    path = object_path("DaemonSet", "kube-system", "aws-node")
+    agent = {"name": "aws-eks-nodeagent", "image": "agent:1", "args": ["--enable-network-policy=true"]}
+    labels = {"k8s-app": "aws-node"}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "aws-node"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [agent]}},
+        },
+    }
+    made = ""
+    try:
+        made = admin_door.create(list_path("DaemonSet", "kube-system"), body)["metadata"]["uid"]
+    except Conflict:
+        pass
+    eventually(lambda: admin_door.get(path)["status"].get("numberReady"), "the network plugin")
+    yield
+    if made:
+        admin_door.delete(path, uid=made)

@@ -75,9 +75,7 @@ def test_a_limit_of_zero_allows_nothing(door: Kubernetes) -> None:
 @pytest.mark.parametrize(
     "text", ["{", "[]", "null", '{"a": "x"}', '{"a": []}', '{"a": [true]}', '{"a": [1, 2]}', "[" * 5000]
 )
-def test_a_record_that_cannot_be_read_is_never_unlimited(
-    text: str, door: Kubernetes, admin_door: Kubernetes
-) -> None:
+def test_a_record_that_cannot_be_read_is_never_unlimited(text: str, door: Kubernetes, admin_door: Kubernetes) -> None:
     body = {"metadata": {"name": CONTROL_CONFIGMAP}, "data": {"reservations": text}}
     admin_door.create(list_path("ConfigMap", "firebreak"), {"apiVersion": "v1", "kind": "ConfigMap", **body})
     refusal = Budget(door, "firebreak").reserve(key("a"), ["x"], LIMITS)

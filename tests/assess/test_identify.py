@@ -172,9 +172,7 @@ def test_a_pod_on_the_nodes_network_is_out_of_reach(make: Make, found: Found) ->
     assert "node" in [p.value for p in assessment.plan.paths]
 
 
-def test_a_terminating_namespace_is_said(
-    make: Make, found: Found, admin_door: Kubernetes, space: str
-) -> None:
+def test_a_terminating_namespace_is_said(make: Make, found: Found, admin_door: Kubernetes, space: str) -> None:
     pod = make("Pod", "held", pod_spec(), finalizers=["test/keep"])
     path = object_path("Namespace", "", space)
     admin_door.delete(path, uid=admin_door.get(path)["metadata"]["uid"])
@@ -195,9 +193,7 @@ def test_a_workload_scaled_to_zero_has_facts_and_no_pods(make: Make, found: Foun
     assert any("scaled to zero" in w for w in assessment.plan.warnings)
 
 
-def test_a_service_account_means_every_pod_that_uses_it(
-    make: Make, found: Found, space: str
-) -> None:
+def test_a_service_account_means_every_pod_that_uses_it(make: Make, found: Found, space: str) -> None:
     account = make("ServiceAccount", "robot")
     for name in ("one", "two"):
         make("Pod", name, pod_spec(serviceAccountName="robot"))

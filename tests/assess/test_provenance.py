@@ -62,7 +62,9 @@ def test_an_old_or_archived_finding_asks_a_person(
 
 @pytest.mark.stack
 @pytest.mark.parametrize(
-    "fields", [{"cluster": "production"}, {"account": "999999999999"}, {"region": "eu-west-1"}], ids=lambda f: next(iter(f))
+    "fields",
+    [{"cluster": "production"}, {"account": "999999999999"}, {"region": "eu-west-1"}],
+    ids=lambda f: next(iter(f)),
 )
 def test_a_finding_about_somewhere_else_proposes_none_of_our_pods(
     fields: dict[str, Any], assess: Assess, publish: Publish, make: Make
