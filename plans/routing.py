@@ -205,7 +205,7 @@ def _merged(routes: list[Route]) -> tuple[Route, ...]:
                 Route(
                     path=path,
                     reason=" ".join(list(dict.fromkeys(r.reason for r in sure))[:3]),
-                    doubt="" if not sure[0].doubt else " ".join(dict.fromkeys(r.doubt for r in sure)),
+                    doubt=" ".join(dict.fromkeys(r.doubt for r in sure)),
                 )
             )
     return tuple(merged)

@@ -65,7 +65,7 @@ def keep_from_opening(ruling: Ruling, causes: Sequence[str]) -> Ruling:
     if not causes or not (ruling.mode is Verdict.AUTO or ruling.but_for_severity):
         return ruling
     said = [ruling.reason, *causes] if ruling.but_for_severity else causes
-    return ruling._replace(mode=Verdict.APPROVAL, reason=" ".join(said))
+    return ruling._replace(mode=Verdict.APPROVAL, reason=" ".join(dict.fromkeys(said)))
 
 
 def _rule_in(policy: Policy, about: Circumstances, namespace: str | None) -> Ruling:

@@ -62,7 +62,7 @@ def pod_targets(s: Situation) -> tuple[Target, ...]:
 
 def owners(s: Situation) -> tuple[ResourceRef, ...]:
     """The controllers at the top of the pods' ownership chains, nodes left out, and those without any pod."""
-    found = [p.workload or p.owner for p in s.pods if not p.static]
+    found = [p.workload or p.owner for p in s.pods]
     found += [w.ref for w in s.observed.workloads] if s.observed is not None else []
     # The uid tells two controllers apart, and the place does where an owner was read without one.
     unique = {(r.uid or (r.kind, r.namespace, r.name)): r for r in found if r is not None and r.kind != "Node"}

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from findings.model import Cluster, Finding, KubernetesUser
-from findings.subject import SubjectKind
+from findings.sequence import Sequence, SequenceActor
+from findings.subject import Subject, SubjectKind
 from findings.workload import WorkloadKind
+from plans.causes import protected_subjects
 from plans.model import Gate, Path, Plan, Step, Verdict
 from plans.observed import Observed
 from plans.planner import make_plan
@@ -152,6 +154,52 @@ def test_namespaces_and_principals_of_the_file_are_protected_too() -> None:
     assert quarantine(policy=load_policy("protected: {namespaces: [sh]}")).decision is Verdict.AUTO
 
 
+ACCOUNT = "system:serviceaccount:ops:deployer"
+GUARDED = load_policy(f"protected: {{principals: ['{ACCOUNT}']}}")
+
+
+@pytest.mark.parametrize(
+    ("finding", "observed"),
+    [
+        (a_finding(), an_observed(pods=(a_pod(namespace="ops", service_account="deployer"),))),
+        (a_finding(workload=a_workload(namespace="ops", service_account="deployer")), None),
+        (a_finding(workload=None, type=USER_TYPE, user=KubernetesUser(username=ACCOUNT)), None),
+    ],
+    ids=["a pod runs as it", "the finding says that the workload does", "the pods are chosen by it"],
+)
+def test_cutting_off_a_pod_cuts_off_its_account(finding: Finding, observed: Observed | None) -> None:
+    assert step(make_plan(finding, observed, Policy()), "pod.quarantine").decision is Verdict.AUTO
+    asked = step(make_plan(finding, observed, GUARDED), "pod.quarantine")
+    assert (asked.decision, "ops/deployer" in asked.reason) == (Verdict.APPROVAL, True)
+
+
+def test_the_namespace_of_an_account_is_protected_like_its_pods() -> None:
+    finding = a_finding(workload=None, type=USER_TYPE, user=KubernetesUser(username=ACCOUNT))
+    policy = load_policy(
+        "protected: {namespaces: [ops]}\n"
+        "rules: [{when: {gates: [contain, credentials, eradicate, terminate]}, set: {mode: auto}}]"
+    )
+    for observed in (None, an_observed(pods=())):
+        plan = make_plan(finding, observed, policy, built=EVERY_PATH)
+        changing = [s for s in plan.steps if s.gate is not None and s.decision is not Verdict.NEVER]
+        assert changing and all(s.decision is Verdict.APPROVAL for s in changing)
+        assert all("Protected: the namespace ops." in s.reason for s in changing)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "accounts: ['111122223333']",
+        "clusters: [payments]",
+        "finding_types: ['Execution:Runtime/*']",
+        "severity_below: 9",
+    ],
+)
+def test_rules_see_the_finding(when: str) -> None:
+    rule = load_policy(f"rules: [{{when: {{{when}}}, set: {{mode: never}}}}]")
+    assert quarantine(policy=rule).decision is Verdict.NEVER
+
+
 def test_the_default_account_counts_only_when_the_pods_were_chosen_through_it() -> None:
     # Most pods run as `default`; a finding that names one of them names it well enough.
     named = quarantine(
@@ -159,6 +207,8 @@ def test_the_default_account_counts_only_when_the_pods_were_chosen_through_it() 
         an_observed(pods=(a_pod(service_account="default"),)),
     )
     assert named.decision is Verdict.AUTO
+    by_default = KubernetesUser(username="system:serviceaccount:shop:default")
+    assert quarantine(a_finding(type=USER_TYPE, user=by_default)).decision is Verdict.AUTO
     by_another = a_finding(type=USER_TYPE, workload=None, user=USERS[SubjectKind.SERVICE_ACCOUNT][0])
     assert quarantine(by_another).decision is Verdict.AUTO
 
@@ -172,6 +222,8 @@ def test_never_stays_never_and_an_approval_does_not_become_auto() -> None:
 
 
 def test_a_redeployment_never_opens_by_itself_because_it_needs_an_image() -> None:
+    waiting = step(make_plan(a_finding(), an_observed(), Policy()), "pod.redeploy").reason
+    assert waiting.startswith("The gate eradicate waits for approval") and "by its digest" in waiting
     plan = make_plan(a_finding(), an_observed(), OPEN)
     assert step(plan, "pod.redeploy").decision is Verdict.APPROVAL
     assert "by its digest" in step(plan, "pod.redeploy").reason
@@ -187,6 +239,12 @@ def test_a_gate_takes_the_strictest_terms_of_its_steps() -> None:
     terms = make_plan(a_finding(), an_observed(), load_policy(rules)).terms(Gate.ERADICATE)
     assert terms is not None
     assert (terms.approvals, terms.deadline_seconds) == (2, 3600)
+    # Of the two steps behind `contain`, only the pods are in a namespace.
+    user, key = USERS[SubjectKind.IAM_USER]
+    both = load_policy("rules: [{when: {namespaces: [shop]}, set: {approvals: 2, deadline: 1h}}]")
+    terms = make_plan(a_finding(user=user, access_key=key), an_observed(), both, built=EVERY_PATH).terms(Gate.CONTAIN)
+    assert terms is not None
+    assert (terms.approvals, terms.deadline_seconds, terms.decision) == (2, 3600, Verdict.AUTO)
 
 
 def test_gates_stand_in_the_order_in_which_they_are_passed() -> None:
@@ -280,12 +338,49 @@ def test_the_clusters_own_identities_are_in_no_step_of_the_user_path(kind: Subje
     assert plan.steps_of(Path.USER) == ()
 
 
+def test_root_is_known_by_its_type_too() -> None:
+    assert protected_subjects(Policy(), [Subject(kind=SubjectKind.IAM_USER, name="x", user_type="Root")])
+    assert not protected_subjects(Policy(), [Subject(kind=SubjectKind.IAM_USER, name="x", user_type="IAMUser")])
+
+
+def test_one_certain_identity_does_not_make_another_certain() -> None:
+    actors = (
+        SequenceActor(id="1", user_name="alice", user_type="IAMUser", credential_uid="AKIAEXAMPLE"),
+        SequenceActor(id="2", user_name="carol"),
+    )
+    finding = a_finding(
+        type="AttackSequence:EKS/CompromisedCluster", workload=None, sequence=Sequence(uid="s", actors=actors)
+    )
+    plan = make_plan(finding, an_observed(pods=()), OPEN, built=EVERY_PATH)
+    cut_off = step(plan, "user.cut_off")
+    assert [t.name for t in cut_off.targets] == ["alice", "carol"]
+    assert (cut_off.decision, "carol" in cut_off.reason) == (Verdict.APPROVAL, True)
+    # The key belongs to alice alone, so what is unknown about carol does not hold it up.
+    assert step(plan, "user.deactivate_key").decision is Verdict.AUTO
+
+
+def test_a_cause_is_said_once() -> None:
+    finding = a_finding(type=USER_TYPE, user=KubernetesUser(username="carol"), workload=None)
+    reason = step(make_plan(finding, an_observed(pods=()), OPEN, built=EVERY_PATH), "user.cut_off").reason
+    assert reason.count("what kind of identity carol is") == 1
+
+
+def test_an_unbuilt_path_is_said_before_what_else_is_missing() -> None:
+    finding = a_finding(workload=a_workload(host_network=True))
+    plan = make_plan(finding, None, Policy())
+    assert step(plan, "node.cordon").reason == "Firebreak cannot carry out the node path yet."
+    built = step(make_plan(finding, None, Policy(), built=EVERY_PATH), "node.cordon")
+    assert (built.decision, "node is not known" in built.reason) == (Verdict.NEVER, True)
+
+
 def test_more_nodes_than_allowed_ask_a_person() -> None:
     def cordon(count: int) -> Step:
         pods = tuple(a_pod(i, node=f"node-{i}", host_network=True) for i in range(count))
         return step(make_plan(a_finding(), an_observed(pods=pods), OPEN, built=EVERY_PATH), "node.cordon")
 
     assert cordon(3).decision is Verdict.AUTO
+    held = an_observed(pods=(a_pod(host_network=True, namespace="temporal"),))
+    assert step(make_plan(a_finding(), held, OPEN, built=EVERY_PATH), "node.cordon").decision is Verdict.APPROVAL
     assert cordon(4).decision is Verdict.APPROVAL
     assert "4 nodes are more than the 3" in cordon(4).reason
 
@@ -295,6 +390,9 @@ def test_the_image_path_never_opens_by_itself_before_its_pods_are_counted() -> N
     mine = plan.steps_of(Path.IMAGE)
     assert mine and all(s.decision is Verdict.APPROVAL for s in mine if s.gate is not None)
     assert [t.name for t in mine[0].targets] == ["nginx@sha256:aa"]
+    observed = an_observed(pods=(a_pod(namespace="temporal"),))
+    plan = make_plan(a_finding(type="Impact:Runtime/CryptoMinerExecuted"), observed, OPEN, built=EVERY_PATH)
+    assert "Protected: the namespace temporal." in step(plan, "image.block").reason
 
 
 def test_offline_shows_what_would_be_decided_and_says_what_was_not_checked() -> None:
