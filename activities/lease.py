@@ -19,7 +19,7 @@ from activities.doors import Doors
 from activities.isolation.fields import patch_operations
 from clients.kubernetes import JsonObject
 from clients.paths import list_path, object_path
-from contracts.activities import LeaseRequest
+from contracts.activities import LeaseRequest, StepResult
 from contracts.names import LABEL_ON, MANAGED_LABEL, ActivityName
 from errors import Conflict, TargetGone, Unavailable
 from plans.model import ResourceRef
@@ -37,7 +37,7 @@ class LeaseActivities:
         self._namespace = doors.settings.namespace
 
     @activity.defn(name=ActivityName.ACQUIRE_LEASE)
-    async def acquire_lease(self, request: LeaseRequest) -> None:
+    async def acquire_lease(self, request: LeaseRequest) -> StepResult:
         """Take the leases of all resources, or none. Those that this incident has already are left as they are.
 
         Raises:
@@ -56,16 +56,20 @@ class LeaseActivities:
             for name in reversed(taken):
                 await asyncio.to_thread(self._drop, name, request.incident.workflow_id)
             raise
+        return StepResult(done=len(wanted))
 
     @activity.defn(name=ActivityName.RELEASE_LEASE)
-    async def release_lease(self, request: LeaseRequest) -> None:
+    async def release_lease(self, request: LeaseRequest) -> StepResult:
         """Give back the leases of the resources that this incident has; others' are left alone.
 
         Raises:
             Throttled, Unavailable: The API server does not answer.
         """
-        for name in sorted({lease_name(r) for r in request.resources}):
+        dropped = [
             await asyncio.to_thread(self._drop, name, request.incident.workflow_id)
+            for name in sorted({lease_name(r) for r in request.resources})
+        ]
+        return StepResult(done=sum(dropped))
 
     async def _take(self, name: str, resource: ResourceRef, incident: str) -> bool:
         """Take one lease; True when it was not this incident's before."""
@@ -135,10 +139,10 @@ class LeaseActivities:
             return False
         return True
 
-    def _drop(self, name: str, incident: str) -> None:
+    def _drop(self, name: str, incident: str) -> bool:
         live = self._read(name)
         if live is None or (live.get("spec") or {}).get("holderIdentity") != incident:
-            return
+            return False
         metadata = live["metadata"]
         try:
             self._kubernetes.delete(
@@ -149,7 +153,8 @@ class LeaseActivities:
             )
         except (Conflict, TargetGone):
             # Somebody else has it, or nobody: either way it is not ours any more.
-            return
+            return False
+        return True
 
 
 def lease_name(resource: ResourceRef) -> str:

@@ -32,6 +32,8 @@ from errors import FirebreakError, TargetGone
 from plans.model import Change
 
 _WALK = "release"
+_POD_LIST = "PodList"
+"""The kind of the one record that stands for the labels of a list too long for the history."""
 _LIST_ABOVE = 100
 
 
@@ -56,15 +58,21 @@ class RestoreActivities:
         tally = resumed(_WALK)
         known = listed_targets(self._kubernetes, pods[tally.index :], partial(keep_cursor, tally), above=_LIST_ABOVE)
         incident = request.incident.workflow_id
-        tally = walk(_WALK, pods, partial(self._release_pod, incident=incident, known=known), step=request.step)
+        released: set[str] = set()
+        work = partial(self._release_pod, incident=incident, known=known, released=released)
+        tally = walk(_WALK, pods, work, step=request.step)
         undoing = _Undoing(self._kubernetes, incident, request.step, partial(keep_cursor, tally))
         for change in reversed(request.changes):
-            if "" not in change.after:
+            if change.resource.uid in released:
+                undoing.undone.append(change.key)
+            elif "" not in change.after:
                 undoing.undo(change)
+            elif change.resource.kind == _POD_LIST and not tally.kept and not tally.failures:
+                undoing.undone.append(change.key)
         creations = {c.resource.namespace: c for c in request.changes if "" in c.after and _is_deny_all(c)}
         for namespace in sorted({*creations, *(p.namespace for p in pods)}):
             undoing.remove_deny_all(namespace, creations.get(namespace))
-        undoing.kept += [_cannot_undo(c) for c in request.changes if "" in c.after and not _is_deny_all(c)]
+        undoing.kept += [_cannot_undo(c) for c in request.changes if "" in c.after and not _is_known(c)]
         return RestoreResult(
             undone=tuple(undoing.undone),
             kept=(*tally.kept, *undoing.kept)[:MOST_FAILURES],
@@ -72,8 +80,15 @@ class RestoreActivities:
             failures=(*tally.failures, *undoing.failures)[:MOST_FAILURES],
         )
 
-    def _release_pod(self, pod: PodTarget, *, incident: str, known: dict[str, JsonObject]) -> str:
-        return release_pod(self._kubernetes, pod, incident, known.get(pod.uid))
+    def _release_pod(self, pod: PodTarget, *, incident: str, known: dict[str, JsonObject], released: set[str]) -> str:
+        try:
+            kept = release_pod(self._kubernetes, pod, incident, known.get(pod.uid))
+        except TargetGone:
+            released.add(pod.uid)
+            raise
+        if not kept:
+            released.add(pod.uid)
+        return kept
 
 
 class _Undoing:
@@ -185,6 +200,10 @@ def _adds_our_expression(change: Change, field: str) -> bool:
 
 def _is_deny_all(change: Change) -> bool:
     return change.resource.kind == "NetworkPolicy" and change.resource.name == QUARANTINE_POLICY
+
+
+def _is_known(change: Change) -> bool:
+    return change.resource.kind == _POD_LIST or _is_deny_all(change)
 
 
 def _cannot_undo(change: Change) -> str:

@@ -1,143 +1,145 @@
-"""How far a workload's rollout has come: pure, by kind, from the live object.
-
-Source: `kubectl rollout status`, https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
-"""
+"""The activity `watch_rollout`: waits until the changed workloads run the new template, and fails early (guide P8)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
-from typing import NamedTuple
+import time
+from datetime import timedelta
 
-from activities.eradicate.workloads import TEMPLATES, containers, obstacle
-from activities.isolation.fields import field_value
-from clients.kubernetes import JsonObject
+from temporalio import activity
 
+from activities.doors import Doors
+from activities.eradicate.progress import RolloutState, Stage, is_new, is_ready, pod_selector, rollout_state, trouble
+from activities.isolation.objects import check_uid
+from activities.isolation.walk import stop_if_cancelled
+from clients.kubernetes import JsonObject, Kubernetes
+from clients.paths import list_path, object_path
+from contracts.activities import RolloutRequest, RolloutResult
+from contracts.common import Failure
+from contracts.names import ActivityName
+from errors import Conflict, FirebreakError, TargetGone, Unavailable
+from plans.model import ResourceRef
 
-class Stage(StrEnum):
-    """Where a rollout stands."""
-
-    WAITING = "waiting"
-    COMPLETE = "complete"
-    FAILED = "failed"
-
-
-class RolloutState(NamedTuple):
-    """Where one workload's rollout stands, with a clause for people."""
-
-    stage: Stage
-    detail: str = ""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
+_MOST = 20
 
 
-def rollout_state(kind: str, live: JsonObject) -> RolloutState:
-    """Judge a workload by what its controller reports."""
-    if kind not in TEMPLATES:
-        return RolloutState(Stage.FAILED, f"the rollout of a {kind} cannot be watched")
-    hindered = obstacle(kind, live)
-    if hindered:
-        return RolloutState(Stage.FAILED, hindered)
-    status = live.get("status") or {}
-    if kind == "CronJob":
-        return RolloutState(Stage.COMPLETE, _old_jobs(status))
-    if (status.get("observedGeneration") or 0) < live["metadata"].get("generation", 0):
-        return RolloutState(Stage.WAITING, "its controller has not seen the new template yet")
-    if kind in ("ReplicaSet", "ReplicationController"):
-        return RolloutState(Stage.COMPLETE, "its pods take the new template as they are deleted")
-    if ((live["spec"].get("updateStrategy") or {}).get("type")) == "OnDelete":
-        return RolloutState(Stage.COMPLETE, "its pods take the new template as they are deleted (OnDelete)")
-    return {"Deployment": _deployment, "StatefulSet": _stateful_set, "DaemonSet": _daemon_set}[kind](live, status)
+class RolloutActivities:
+    """Watches rollouts."""
+
+    def __init__(self, doors: Doors, *, trouble_grace: timedelta = timedelta(seconds=30)) -> None:
+        """Act through the doors.
+
+        Args:
+            doors: The clients.
+            trouble_grace: How long a new pod may be unable to start before the rollout counts as failed: a registry
+                that hiccups, or a dependency that comes up a moment later, heals within it.
+        """
+        self._kubernetes = doors.kubernetes
+        self._grace = trouble_grace.total_seconds()
+
+    @activity.defn(name=ActivityName.WATCH_ROLLOUT)
+    def watch_rollout(self, request: RolloutRequest) -> RolloutResult:
+        """Wait until every workload reports all pods updated and available. Changes nothing.
+
+        Returns:
+            Complete; or not, with what failed: the controller's own deadline, a paused rollout, new pods that cannot
+            start, or the time that the request allows.
+
+        Raises:
+            Throttled, Unavailable: The API server does not answer; a retry goes on with the time that is left.
+        """
+        watch = _Watch(self._kubernetes, request.step, self._grace)
+        waited = _waited()
+        started = time.monotonic() - waited
+        pause = _FIRST_PAUSE
+        while True:
+            watch.look(request.workloads)
+            waited = time.monotonic() - started
+            activity.heartbeat({"waited": waited})
+            stop_if_cancelled()
+            if watch.failures or watch.complete(request.workloads):
+                break
+            if waited >= request.timeout_seconds:
+                watch.time_out(request.timeout_seconds)
+                break
+            # Returns at once when the activity is cancelled, and the next round stops.
+            activity.wait_for_cancelled_sync(timedelta(seconds=pause))
+            pause = min(_LONGEST_PAUSE, pause * 1.5)
+        return RolloutResult(
+            complete=not watch.failures, failures=tuple(watch.failures[:_MOST]), summary=watch.summary()
+        )
 
 
-def is_new(kind: str, workload: JsonObject, pod: JsonObject) -> bool:
-    """Whether a pod was made from the workload's template as it is now: every container has its image."""
-    images = {c.name: c.image for c in containers(kind, workload)}
-    spec = pod["spec"]
-    found = {c["name"]: c.get("image") for group in ("initContainers", "containers") for c in spec.get(group) or ()}
-    return all(found.get(name) == image for name, image in images.items())
+class _Watch:
+    """What was seen so far."""
+
+    def __init__(self, kubernetes: Kubernetes, step: str, grace: float) -> None:
+        self._kubernetes = kubernetes
+        self._step = step
+        self._grace = grace
+        self._states: dict[ResourceRef, RolloutState] = {}
+        self._troubled_since: dict[str, float] = {}
+        self.failures: list[Failure] = []
+
+    def look(self, workloads: tuple[ResourceRef, ...]) -> None:
+        """Look once at each workload that is not complete yet, and at its new pods."""
+        for ref in workloads:
+            known = self._states.get(ref)
+            if known is not None and known.stage is Stage.COMPLETE:
+                continue
+            state = self._look_at(ref)
+            self._states[ref] = state
+            if state.stage is Stage.FAILED:
+                self._fail(ref, Conflict(f"{ref}: {state.detail}"))
+
+    def complete(self, workloads: tuple[ResourceRef, ...]) -> bool:
+        """Whether nothing is left to wait for."""
+        return all(self._states[ref].stage is Stage.COMPLETE for ref in workloads)
+
+    def time_out(self, seconds: int) -> None:
+        """Whatever is not complete has failed."""
+        for ref, state in self._states.items():
+            if state.stage is Stage.WAITING:
+                self._fail(ref, Unavailable(f"{ref}: not rolled out within {seconds} s: {state.detail}"))
+
+    def summary(self) -> str:
+        """One line for people."""
+        done = sum(s.stage is Stage.COMPLETE for s in self._states.values())
+        details = "; ".join(f"{ref}: {state.detail}" for ref, state in list(self._states.items())[:5] if state.detail)
+        return f"{done} of {len(self._states)} workloads have the new template" + (f". {details}" if details else "")
+
+    def _look_at(self, ref: ResourceRef) -> RolloutState:
+        try:
+            live = self._kubernetes.get(object_path(ref.kind, ref.namespace, ref.name))
+            check_uid(live, ref)
+        except TargetGone:
+            return RolloutState(Stage.COMPLETE, "it is gone")
+        state = rollout_state(ref.kind, live)
+        return self._new_pods(ref, live) or state if state.stage is Stage.WAITING else state
+
+    def _new_pods(self, ref: ResourceRef, live: JsonObject) -> RolloutState | None:
+        """A failure when a new pod has not been able to start for longer than the grace."""
+        selector = pod_selector(ref.kind, live)
+        if not selector:
+            return None
+        now = time.monotonic()
+        for pod in self._kubernetes.items(list_path("Pod", ref.namespace), labelSelector=selector):
+            uid = pod["metadata"]["uid"]
+            what = trouble(pod) if is_new(ref.kind, live, pod) else ""
+            if is_ready(pod):
+                # Only readiness ends a trouble: in a crash loop a container runs for a moment again and again.
+                self._troubled_since.pop(uid, None)
+            elif what and now - self._troubled_since.setdefault(uid, now) >= self._grace:
+                return RolloutState(Stage.FAILED, f"new pod {pod['metadata']['name']} does not start: {what}")
+        return None
+
+    def _fail(self, ref: ResourceRef, error: FirebreakError) -> None:
+        self.failures.append(Failure(step=self._step, target=str(ref), code=error.code, message=error.message))
 
 
-def trouble(pod: JsonObject) -> str:
-    """What keeps a new pod's containers from running for good, or "": the image, its configuration, or a crash loop."""
-    status = pod.get("status") or {}
-    for container in _statuses(status):
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        reason = str(waiting.get("reason") or "")
-        if reason in _HOPELESS:
-            return f"container {container['name']}: {reason}: {str(waiting.get('message') or 'no message')[:200]}"
-    return ""
-
-
-def is_ready(pod: JsonObject) -> bool:
-    """Whether a pod reports that it is ready."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-def pod_selector(kind: str, workload: JsonObject) -> str:
-    """The workload's selector as the API's `labelSelector`; only equalities, which narrow the list enough."""
-    selector = field_value(workload, "/spec/selector") or {}
-    labels = selector if kind == "ReplicationController" else selector.get("matchLabels") or {}
-    return ",".join(f"{key}={value}" for key, value in labels.items())
-
-
-_HOPELESS = frozenset(
-    {
-        "ImagePullBackOff",
-        "ErrImagePull",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-        "CrashLoopBackOff",
-    }
-)
-
-
-def _deployment(live: JsonObject, status: JsonObject) -> RolloutState:
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            return RolloutState(Stage.FAILED, f"no progress within its deadline: {condition.get('message', '')}"[:300])
-    wanted, updated = _replicas(live), status.get("updatedReplicas") or 0
-    old = (status.get("replicas") or 0) - updated
-    if not wanted:
-        return RolloutState(Stage.COMPLETE, "it is scaled to zero")
-    return _counted(wanted, updated, status.get("availableReplicas") or 0, max(0, old))
-
-
-def _stateful_set(live: JsonObject, status: JsonObject) -> RolloutState:
-    wanted = _replicas(live)
-    if not wanted:
-        return RolloutState(Stage.COMPLETE, "it is scaled to zero")
-    updated = status.get("updatedReplicas") or 0
-    if status.get("currentRevision") == status.get("updateRevision"):
-        updated = status.get("replicas") or 0
-    return _counted(wanted, updated, status.get("availableReplicas") or 0, 0)
-
-
-def _daemon_set(live: JsonObject, status: JsonObject) -> RolloutState:
-    wanted = status.get("desiredNumberScheduled") or 0
-    return _counted(wanted, status.get("updatedNumberScheduled") or 0, status.get("numberAvailable") or 0, 0)
-
-
-def _counted(wanted: int, updated: int, available: int, old: int) -> RolloutState:
-    detail = f"{updated} of {wanted} pods updated, {available} available" + (f", {old} old ones left" if old else "")
-    complete = updated >= wanted and available >= wanted and not old
-    return RolloutState(Stage.COMPLETE if complete else Stage.WAITING, detail)
-
-
-def _replicas(live: JsonObject) -> int:
-    replicas = live["spec"].get("replicas")
-    return 1 if replicas is None else int(replicas)
-
-
-def _old_jobs(status: JsonObject) -> str:
-    active = [str(job.get("name")) for job in status.get("active") or ()]
-    if not active:
-        return "its next run takes the new template"
-    return f"its next run takes the new template; these runs still have the old one: {', '.join(active[:5])}"
-
-
-def _statuses(status: JsonObject) -> Iterable[JsonObject]:
-    for group in ("initContainerStatuses", "containerStatuses"):
-        yield from status.get(group) or ()
+def _waited() -> float:
+    """The seconds that earlier attempts of this activity have waited."""
+    for detail in activity.info().heartbeat_details[:1]:
+        if isinstance(detail, dict) and isinstance(detail.get("waited"), int | float):
+            return float(detail["waited"])
+    return 0.0

@@ -108,16 +108,15 @@ class IsolateActivities:
 
 def _quarantine(live: JsonObject, incident: str) -> dict[str, Any]:
     labels, holders = labels_of(live), holders_of(live)
-    lifted_by = (live["metadata"].get("annotations") or {}).get(HOLD_LIFTED_ANNOTATION)
     values: dict[str, Any] = {}
     if labels.get(QUARANTINED_LABEL) != LABEL_ON:
         values[QUARANTINED_FIELD] = LABEL_ON
-    # Approved eradication lifts the hold; a later round of the same incident must not put it back. Only an incident
-    # that holds the pod can have lifted it, so an annotation that was there before means nothing.
-    if lifted_by is not None and not (lifted_by == incident and incident in holders):
-        values[HOLD_LIFTED_FIELD] = lifted_by = None
-    if labels.get(HOLD_LABEL) != LABEL_ON and lifted_by is None:
+    if labels.get(HOLD_LABEL) != LABEL_ON:
         values[HOLD_FIELD] = LABEL_ON
+    # A hold is lifted only while pods are being replaced, and then nobody isolates. This is a new round: what was not
+    # replaced is held again.
+    if HOLD_LIFTED_ANNOTATION in (live["metadata"].get("annotations") or {}):
+        values[HOLD_LIFTED_FIELD] = None
     if incident not in holders:
         values[HOLDERS_FIELD] = with_holder(holders, incident)
     elif values:
