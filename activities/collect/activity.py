@@ -81,6 +81,8 @@ class Collecting:
         recorder = self._recorder(parts.prefix, beats)
         collectors = [c for c in self._collectors if c.wave is wave]
         rest = [p for p in pods if Part(p.uid, wave) not in parts.done]
+        if not rest:
+            return
 
         def work(pod: PodTarget) -> None:
             case = PodCase(pod, shared, self._store, f"{parts.prefix}/pods/{pod.uid}")

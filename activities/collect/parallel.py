@@ -44,12 +44,13 @@ def for_each(
         except BaseException:
             stop.set()
             raise
-        finally:
-            beats.put(None)
 
     with ThreadPoolExecutor(threads, thread_name_prefix="collect") as pool:
         # Each thread needs the activity's context for itself: the log looks into it.
         running = [pool.submit(contextvars.copy_context().run, run) for _ in range(threads)]
+        for future in running:
+            # Called when the future is done, so that nobody waits for a thread that has just ended.
+            future.add_done_callback(lambda _: beats.put(None))
         try:
             while not all(future.done() for future in running):
                 look(_drain(beats))

@@ -29,6 +29,11 @@ def kubernetes(stack: StackInfo) -> Kubernetes:
 
 
 @pytest.fixture
+def kubeconfig(stack: StackInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(stack.kubeconfig))
+
+
+@pytest.fixture
 def doors(kubernetes: Kubernetes, tmp_path: Path) -> Doors:
     # Custody asks Temporal's client for its identity only.
     worker, nothing = cast(Any, Worker("worker-1")), cast(Any, None)
