@@ -24,19 +24,6 @@ class IncidentInput(BaseModel):
     requested_by: str = ""
 
 
-class PathInput(BaseModel):
-    """Starts the workflow of one path."""
-
-    model_config = WIRE
-
-    incident: IncidentKey
-    path: Path
-    assessment: Assessment
-    open_gates: tuple[Gate, ...] = ()
-    """Gates that are open already, so that automatic containment needs no signal."""
-    received: datetime
-
-
 class GateOpened(BaseModel):
     """The parent tells a path that a gate is open."""
 
@@ -79,6 +66,21 @@ class PathProgress(BaseModel):
     """A step that failed just now: the parent reopens its gate."""
     holding: bool = False
     """Whether anything of the path's containment still stands in the cluster."""
+
+
+class PathInput(BaseModel):
+    """Starts the workflow of one path, or continues it in a new run."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    path: Path
+    assessment: Assessment
+    """With the changes that the proof has added to the plan's, when the path continues."""
+    open_gates: tuple[GateOpened, ...] = ()
+    """Gates that are open already, so that automatic containment needs no signal."""
+    reached: PathProgress | None = None
+    """What the run before had reached. Its changes are known to the incident."""
 
 
 class Decision(BaseModel):

@@ -17,7 +17,7 @@ from workflows.path_state import PathState
 
 DENSE_PERIOD = timedelta(seconds=30)
 """How long containment is tried without pause before it is called incomplete."""
-_FIRST_BACKOFF = timedelta(seconds=1)
+_FIRST_BACKOFF, _DENSE_BACKOFF = timedelta(seconds=0.5), timedelta(seconds=5)
 _LONGEST_BACKOFF = timedelta(minutes=5)
 
 
@@ -28,7 +28,7 @@ class ContainmentLoop:
         self._state = state
         self._step = step
         self._wake = False
-        self.settled = False
+        self.settled = state.start.reached is not None
         """Whether the first verdict stands: verified, nothing left, or incomplete after the dense period."""
         self.suspended = False
         """While pods are being replaced, their labels and their absence prove nothing."""
@@ -40,9 +40,12 @@ class ContainmentLoop:
 
     async def run(self, stopping: Callable[[], bool]) -> None:
         """Contain, and keep contained."""
+        # A path that continues in a new run was at rest: what it had proved stands until somebody wakes it.
+        rest = self.settled and self._state.done(self._step)
         while not stopping():
-            await self._contain(stopping)
-            self._wake = False
+            if not rest:
+                await self._contain(stopping)
+            rest, self._wake = False, False
             self.idle = True
             await workflow.wait_condition(lambda: stopping() or (self._wake and not self.suspended))
             self.idle = False
@@ -55,9 +58,9 @@ class ContainmentLoop:
             if await self._round():
                 return
             self._wake = False
-            if workflow.now() >= dense_until:
+            dense = workflow.now() < dense_until
+            if not dense:
                 await self._incomplete()
-                backoff = min(backoff * 2, _LONGEST_BACKOFF)
             self.idle = self.settled
             try:
                 await workflow.wait_condition(
@@ -68,6 +71,7 @@ class ContainmentLoop:
             except TimeoutError:
                 pass
             self.idle = False
+            backoff = min(backoff * 2, _DENSE_BACKOFF if dense else _LONGEST_BACKOFF)
 
     async def _round(self) -> bool:
         """One attempt; True when the proof holds, or when nothing is left to contain."""

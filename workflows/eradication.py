@@ -139,10 +139,7 @@ async def _roll_back(state: PathState, step: Step, changes: list[Change]) -> Non
         RestoreResult,
         summary="roll the workloads back",
     )
-    state.undone += restored.undone
-    for key in restored.undone:
-        # The same change may be made again after the next approval, and is then a new record.
-        state.changes.pop(key, None)
+    state.undo(restored.undone)
     if restored.failures:
         _incomplete(state, step, "the rollout failed and could not be rolled back", restored.failures)
 

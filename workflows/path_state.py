@@ -22,7 +22,7 @@ class PathState:
         self.assessment = start.assessment
         self.pods = start.assessment.pods
         self.policy_changes = list(start.assessment.changes)
-        self.open: dict[Gate, GateOpened] = {g: GateOpened(gate=g) for g in start.open_gates}
+        self.open: dict[Gate, GateOpened] = {g.gate: g for g in start.open_gates}
         self.steps: dict[str, StepStatus] = {}
         self.plan: dict[str, Step] = {
             s.step: s for s in start.assessment.plan.steps_of(start.path) if s.decision is not Verdict.NEVER
@@ -34,10 +34,35 @@ class PathState:
         self.failures: dict[str, list[Failure]] = {}
         self.evidence = EvidenceState()
         self.changes: dict[str, Change] = {}
-        self.undone: list[str] = []
+        self.all_undone: dict[str, None] = {}
         self.holding = False
         self.stopped = False
         self._reported: set[str] = set()
+        self._reported_undone: set[str] = set()
+        if start.reached is not None:
+            self._resume(start.reached)
+
+    def _resume(self, reached: PathProgress) -> None:
+        self.steps = {s.step: s for s in reached.steps}
+        self.containment = reached.containment
+        self.contained_at = reached.contained_at
+        self.reasons, self.proposals = reached.reasons, reached.proposals
+        for failure in reached.failures:
+            self.failures.setdefault(failure.step, []).append(failure)
+        self.evidence = reached.evidence
+        self.holding = reached.holding
+        self.changes = {c.key: c for c in reached.changes}
+        self._reported = set(self.changes)
+        self.all_undone = dict.fromkeys(reached.undone)
+        self._reported_undone = set(reached.undone)
+
+    def continuation(self) -> PathInput:
+        """The input of the next run, when the history of this one has grown long."""
+        everything = self.view()
+        assessment = self.assessment.model_copy(update={"changes": tuple(self.policy_changes)})
+        return self.start.model_copy(
+            update={"assessment": assessment, "open_gates": tuple(self.open.values()), "reached": everything}
+        )
 
     def step(self, action: str) -> Step | None:
         """The planned step of this action, or None when the plan has none or policy says never."""
@@ -54,14 +79,27 @@ class PathState:
         return status is not None and status.state in (StepState.DONE, StepState.SKIPPED)
 
     def begin(self, changes: list[Change]) -> None:
-        """Remember changes before they are made: they stand in history already."""
-        self.changes.update({c.key: c for c in changes})
+        """Remember changes before they are made: they stand in history already. One made again is not undone."""
+        for change in changes:
+            if change.key in self.all_undone:
+                del self.all_undone[change.key]
+                self._reported_undone.discard(change.key)
+                self._reported.discard(change.key)
+            self.changes[change.key] = change
+
+    def undo(self, keys: tuple[str, ...]) -> None:
+        """Remember changes that were undone."""
+        self.all_undone.update(dict.fromkeys(keys))
 
     def progress(self, failed_step: str = "") -> PathProgress:
         """The report: everything that stands, and the changes that the incident has not heard of."""
         fresh = [c for k, c in self.changes.items() if k not in self._reported]
         self._reported.update(self.changes)
-        undone, self.undone = tuple(self.undone), []
+        undone = tuple(k for k in self.all_undone if k not in self._reported_undone)
+        self._reported_undone.update(undone)
+        return self._snapshot(tuple(fresh), undone, failed_step)
+
+    def _snapshot(self, changes: tuple[Change, ...], undone: tuple[str, ...], failed_step: str = "") -> PathProgress:
         return PathProgress(
             path=self.start.path,
             containment=self.containment,
@@ -69,13 +107,17 @@ class PathState:
             reasons=self.reasons,
             proposals=self.proposals,
             steps=tuple(self.steps.values()),
-            changes=tuple(fresh),
+            changes=changes,
             undone=undone,
             failures=tuple(f for fs in self.failures.values() for f in fs),
             evidence=self.evidence,
             failed_step=failed_step,
             holding=self.holding,
         )
+
+    def view(self) -> PathProgress:
+        """What stands, without counting as a report."""
+        return self._snapshot(tuple(self.changes.values()), tuple(self.all_undone))
 
     async def report(self, failed_step: str = "") -> None:
         """Tell the incident."""

@@ -56,7 +56,10 @@ class IncidentRecord:
         """A path reports."""
         self.paths[progress.path] = progress
         self.steps.update({s.step: s for s in progress.steps})
-        self.changes.update({c.key: c for c in progress.changes})
+        for change in progress.changes:
+            # A change that is reported again was made again after it had been undone.
+            self.changes[change.key] = change
+            self.undone.pop(change.key, None)
         self.undone.update(dict.fromkeys(progress.undone))
         self.failures[progress.path.value] = list(progress.failures)
         if progress.evidence.manifests >= self.evidence.manifests:

@@ -114,20 +114,18 @@ class RemediateFinding:
     async def _follow(self, path: Path, assessment: Assessment) -> None:
         """Run one path as a child and take its last word, or record that it ended without one."""
         key = self._record.key
-        opened = tuple(g for g in Gate if g in self._opened)
+        opened = tuple(self._opening(g) for g in Gate if g in self._opened)
         try:
             child = await workflow.start_child_workflow(
                 PATH_WORKFLOWS[path].value,
-                PathInput(
-                    incident=key, path=path, assessment=assessment, open_gates=opened, received=self._record.received
-                ),
+                PathInput(incident=key, path=path, assessment=assessment, open_gates=opened),
                 id=f"{key.workflow_id}/{path.value}",
                 result_type=PathProgress,
                 static_summary=f"{path.value} path of {self._start.finding.id}",
             )
             self._children[path] = child
             # A gate may have opened while the child was starting.
-            for gate in self._opened - set(opened):
+            for gate in [g for g in Gate if g in self._opened - {o.gate for o in opened}]:
                 await child.signal(Handler.GATE_OPENED, self._opening(gate))
             self._record.progressed(await child)
         except FailureError as error:

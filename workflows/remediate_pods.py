@@ -35,6 +35,7 @@ class RemediatePods:
     async def run(self, start: PathInput) -> PathProgress:
         """Contain → collect → eradicate → take containment's own changes away."""
         try:
+            self._keep_contained()
             await self._contain_if_open()
             await self._collect()
             await self._contained()
@@ -50,14 +51,20 @@ class RemediatePods:
 
     async def _contain_if_open(self) -> None:
         """Containment never waits for evidence; evidence does not wait for a person either (design: Order)."""
-        if self._containment is not None:
-            self._loop_task = asyncio.create_task(self._keep_contained(self._containment))
-            if Gate.CONTAIN in self._state.open:
-                await self._contained()
+        if Gate.CONTAIN in self._state.open:
+            await self._contained()
 
-    async def _keep_contained(self, loop: ContainmentLoop) -> None:
-        await outlive(workflow.wait_condition(lambda: self._state.stopped or Gate.CONTAIN in self._state.open))
-        await loop.run(lambda: self._state.stopped)
+    def _keep_contained(self) -> None:
+        """From now on, whatever else the path waits for, its pods are contained once the gate is open."""
+        loop = self._containment
+        if loop is None:
+            return
+
+        async def keep() -> None:
+            await outlive(workflow.wait_condition(lambda: self._state.stopped or Gate.CONTAIN in self._state.open))
+            await loop.run(lambda: self._state.stopped)
+
+        self._loop_task = asyncio.create_task(keep())
 
     async def _contained(self) -> None:
         """Until the first verdict stands."""
@@ -130,7 +137,7 @@ class RemediatePods:
             state.failures["pod.clean-up"] = [failed.failure("pod.clean-up")]
             await state.report()
             return
-        state.undone += restored.undone
+        state.undo(restored.undone)
         state.failures["pod.clean-up"] = list(restored.failures)
         state.holding = bool(restored.failures)
         await self._seal("clean-up")
@@ -142,7 +149,7 @@ class RemediatePods:
         self._state.stopped = True
         if self._loop_task is not None:
             await outlive(self._loop_task)
-        for name, status in list(self._state.steps.items()):
+        for name, status in self._state.steps.copy().items():
             if status.state is StepState.RUNNING:
                 self._state.mark(name, StepState.FAILED, "stopped before its end")
         await outlive(workflow.wait_condition(workflow.all_handlers_finished))
@@ -154,7 +161,11 @@ class RemediatePods:
             state.evidence = await call(
                 ActivityName.SEAL_EVIDENCE,
                 SealRequest(
-                    incident=state.incident, phase=phase, entries=entries, changes=tuple(state.changes.values())
+                    incident=state.incident,
+                    phase=phase,
+                    entries=entries,
+                    changes=tuple(state.changes.values()),
+                    undone=tuple(state.all_undone),
                 ),
                 EvidenceState,
                 summary=f"seal the evidence of {phase}",
@@ -168,9 +179,16 @@ class RemediatePods:
     # Waiting
 
     async def _wait(self, condition: Callable[[], bool]) -> None:
-        await outlive(workflow.wait_condition(lambda: self._state.stopped or condition()))
+        """Until the condition holds. A history that has grown long is left for a new run at such a moment of rest."""
+        await outlive(workflow.wait_condition(lambda: self._state.stopped or condition() or self._may_renew()))
         if self._state.stopped:
             raise Stopped
+        if not condition():
+            workflow.continue_as_new(self._state.continuation())
+
+    def _may_renew(self) -> bool:
+        resting = self._containment is None or self._containment.idle
+        return resting and workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished()
 
     async def _wait_for_retry(self, step: str) -> None:
         await self._wait(lambda: step in self._retries)
@@ -209,5 +227,5 @@ class RemediatePods:
 
     @workflow.query(name=Handler.STATUS)
     def status(self) -> PathProgress:
-        """What the path has reached; does not count as a report."""
-        return PathProgress(path=self._state.start.path, steps=tuple(self._state.steps.values()))
+        """What the path has reached."""
+        return self._state.view()

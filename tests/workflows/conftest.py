@@ -56,6 +56,7 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_existing_path=temporal_binary(),
         search_attributes=[FINDING_ID, FINDING_TYPE, CLUSTER, STATE, GATE, SEVERITY],
         dev_server_extra_args=[
+            "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60",
             "--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true",
             "--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000",
             "--dynamic-config-value", "history.timerProcessorMaxPollRPS=2000",
@@ -82,7 +83,8 @@ class Incident:
     script: Script
 
     async def view(self) -> IncidentView:
-        return await self.handle.query(Handler.STATUS, result_type=IncidentView)
+        view: IncidentView = await self.handle.query(Handler.STATUS, result_type=IncidentView)
+        return view
 
     async def until(self, condition: Callable[[IncidentView], bool], seconds: float = 20) -> IncidentView:
         """Await a condition on the view; the failure shows the view."""
@@ -114,7 +116,8 @@ class Incident:
 
     async def decide(self, gate: str = "eradicate", **changed: object) -> DecisionAnswer:
         decision = await self.decision(gate, **changed)
-        return await self.handle.execute_update(Handler.DECIDE, decision, result_type=DecisionAnswer)
+        answer: DecisionAnswer = await self.handle.execute_update(Handler.DECIDE, decision, result_type=DecisionAnswer)
+        return answer
 
     async def skip(self, duration: timedelta, path: str = "pod") -> None:
         """Let time pass for one path of the incident, which has a clock of its own."""
@@ -171,12 +174,12 @@ class _Workers:
         ):
             yield
 
-    async def start(self, script: Script | None = None, found: Finding | None = None, **more: object) -> Incident:
+    async def start(self, script: Script | None = None, found: Finding | None = None) -> Incident:
         if script is not None:
             self._script.__dict__.update(script.__dict__)
         handle = await self._env.client.start_workflow(
             WorkflowName.REMEDIATE_FINDING.value,
-            IncidentInput(finding=found or finding(), received=datetime.now(UTC), **more),
+            IncidentInput(finding=found or finding(), received=datetime.now(UTC)),
             id=f"gd/111122223333/eu-central-1/{uuid.uuid4().hex}",
             task_queue=HOT_QUEUE,
             result_type=IncidentView,

@@ -181,6 +181,7 @@ async def test_a_failed_rollout_is_rolled_back_held_again_and_asked_again(start:
         lambda v: step(v, "pod.redeploy") is StepState.FAILED and gate(v, "eradicate") is GateState.WAITING
     )
     assert not incident.script.called(ActivityName.DELETE_PODS)
+    assert view.undone, "the rollback is on record"
     assert incident.script.called(ActivityName.RESTORE_CHANGES)[0].changes[0].after == {
         "/spec/template/spec/containers/0/image": IMAGE
     }
@@ -192,6 +193,7 @@ async def test_a_failed_rollout_is_rolled_back_held_again_and_asked_again(start:
     view = await incident.result()
     assert view.state is IncidentState.REMEDIATED
     assert not view.failures
+    assert not [k for k in view.undone if "redeploy" in k], "the change was made again"
 
 
 async def test_a_failed_collection_blocks_deletion_until_it_was_retried(start: Start) -> None:
@@ -287,3 +289,23 @@ async def test_an_expired_gate_keeps_containment_and_reopens_on_approval(start: 
     assert (first.accepted, first.state) == (False, GateState.WAITING)
     assert (await incident.decide()).accepted
     assert (await incident.result()).state is IncidentState.REMEDIATED
+
+
+async def test_a_path_with_a_long_history_goes_on_in_a_new_run_and_forgets_nothing(start: Start) -> None:
+    incident = await start(Script(proofs=[incomplete("the CNI does not enforce policies")]))
+    await incident.until(lambda v: bool(incident.script.called(ActivityName.ISOLATE_PODS)))
+    await incident.skip(timedelta(seconds=40))
+    await incident.until(lambda v: step(v, "pod.collect") is StepState.DONE)
+    child = incident.env.client.get_workflow_handle(f"{incident.handle.id}/pod")
+    first = (await child.describe()).run_id
+    while (await child.describe()).run_id == first:
+        incident.script.calls = [c for c in incident.script.calls if c[0] != ActivityName.VERIFY_CONTAINMENT]
+        await incident.handle.signal(Handler.OBSERVE, Observation(kind=ObservationKind.DRIFT, reason="again"))
+        await incident.until(lambda v: bool(incident.script.called(ActivityName.VERIFY_CONTAINMENT)))
+    collected = len(incident.script.called(ActivityName.COLLECT_PODS))
+    await incident.decide()
+    view = await incident.result()
+    assert view.state is IncidentState.REMEDIATED
+    assert len(incident.script.called(ActivityName.COLLECT_PODS)) == collected == 1
+    taken_away = incident.script.called(ActivityName.RESTORE_CHANGES)[-1]
+    assert {c.resource.kind for c in taken_away.changes} == {"NetworkPolicy", "Pod"}
