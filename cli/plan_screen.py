@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from cli.text import clean, counted, duration
-from plans.model import Plan, Step, Target, Verdict
+from cli.text import clean, counted, duration, hanging
+from plans.model import Path, Plan, Step, Target, Verdict
 
 _MOST_TARGETS = 5
 _STYLES = {Verdict.AUTO: "bold green", Verdict.APPROVAL: "bold magenta", Verdict.NEVER: "dim"}
@@ -26,8 +25,7 @@ def plan_screen(plan: Plan) -> RenderableType:
     if plan.plan_only:
         parts.append(Text("Nothing would be done, whatever is approved.", style="bold yellow"))
     for path in plan.paths:
-        parts.append(Text(f"\n{path.value}", style="bold cyan"))
-        parts += [_step(step) for step in plan.steps_of(path)]
+        parts += _path(path, plan.steps_of(path))
     if plan.gates:
         parts.append(Text("\nGates", style="bold"))
     for terms in plan.gates:
@@ -36,29 +34,37 @@ def plan_screen(plan: Plan) -> RenderableType:
         if terms.decision is not Verdict.AUTO:
             line.append(f"{people}, waits at most {_hours(terms.deadline_seconds)}", style="dim")
         parts.append(line)
-        parts += [Text(f"    {clean(reason, 300)}", style="dim") for reason in terms.reasons]
+        parts += [Text(hanging("", reason, 4), style="dim") for reason in terms.reasons]
     if plan.warnings:
         parts.append(Text("\nKnow before you approve", style="bold yellow"))
-        parts += [Text(f"  ! {clean(warning, 400)}", style="yellow") for warning in plan.warnings]
+        parts += [Text(hanging("! ", warning, 2), style="yellow") for warning in plan.warnings]
     parts.append(Text(""))
     return Group(*parts)
 
 
-def _step(step: Step) -> RenderableType:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=3)
-    grid.add_column(overflow="fold")
-    head = Text(step.step, style="bold" if step.decision is not Verdict.NEVER else "dim")
+def _path(path: Path, steps: tuple[Step, ...]) -> list[RenderableType]:
+    """One path. Where nothing would be done for one reason alone, it is said once."""
+    reasons = {step.reason for step in steps}
+    if len(steps) > 1 and len(reasons) == 1 and all(step.decision is Verdict.NEVER for step in steps):
+        actions = ", ".join(step.action for step in steps)
+        return [
+            Text(f"\n{path.value}", style="bold cyan").append("  never", style="dim"),
+            Text(hanging("", f"{steps[0].reason} Its steps: {actions}.", 4), style="dim"),
+        ]
+    return [Text(f"\n{path.value}", style="bold cyan"), *(part for step in steps for part in _step(step))]
+
+
+def _step(step: Step) -> list[RenderableType]:
+    head = Text("  ").append(step.step, style="bold" if step.decision is not Verdict.NEVER else "dim")
     head.append("  ").append(_WORDS[step.decision], style=_STYLES[step.decision])
     if step.gate is not None:
         head.append(f"  gate {step.gate.value}", style="dim")
-    grid.add_row("", head)
-    grid.add_row("", Text(f"  why   {clean(step.reason, 400)}"))
+    parts: list[RenderableType] = [head, Text(hanging("why   ", step.reason, 4))]
     if step.targets:
-        grid.add_row("", Text(f"  on    {_targets(step)}"))
+        parts.append(Text(hanging("on    ", _targets(step), 4)))
     if step.undo and step.decision is not Verdict.NEVER:
-        grid.add_row("", Text(f"  undo  {clean(step.undo, 300)}", style="dim"))
-    return grid
+        parts.append(Text(hanging("undo  ", step.undo, 4), style="dim"))
+    return parts
 
 
 def _targets(step: Step) -> str:

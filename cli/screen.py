@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cli.commands import approve_command, signal_line
 from cli.reading import Brief, Reading
-from cli.text import clean, clean_lines, counted, duration, moment, relative
+from cli.text import clean, clean_lines, counted, duration, hanging, moment, relative
 from contracts.incidents import GateView, IncidentView
 from contracts.states import Containment, GateState, IncidentState, StepState
 
@@ -111,8 +111,8 @@ def _head(view: IncidentView, reading: Reading) -> RenderableType:
     if times.received and times.finished:
         received += f", finished after {duration(times.finished - times.received)}"
     rows.add_row("Received", Text(received))
-    remarks = [Text(f"! {clean(r, 300)}", style="yellow") for r in (*view.reasons, *view.proposals)]
-    warnings = [Text(f"! {clean(w, 300)}", style="yellow") for w in (view.plan.warnings if view.plan else ())]
+    remarks = [Text(hanging("! ", r), style="yellow") for r in (*view.reasons, *view.proposals)]
+    warnings = [Text(hanging("! ", w), style="yellow") for w in (view.plan.warnings if view.plan else ())]
     note = [Text(clean(reading.note, 300), style="yellow")] if reading.note else []
     return Group(title, rows, *note, *remarks[:_MOST_ROWS], *warnings[:_MOST_ROWS])
 
@@ -137,12 +137,12 @@ def _gate(view: IncidentView, gate: GateView) -> list[RenderableType]:
         if gate.approvals > 1:
             head.append(f"  {len(gate.approved_by)} of {gate.approvals} approvals")
     parts: list[RenderableType] = [head]
-    parts += [Text(f"  {line}", overflow="fold") for line in _gate_reasons(view, gate)]
+    parts += [Text(hanging("", line, 2), overflow="fold") for line in _gate_reasons(view, gate)]
     for record in gate.decisions[-_MOST_ROWS:]:
         counts = "" if record.counted else f"  not counted: {clean(record.note, 200)}"
         who = f"{clean(record.by, 120) or 'nobody'}{'' if record.proven else ' (unproven)'}"
-        text = f"  {moment(record.at)}  {who}: {clean(record.decision, 20)}, {clean(record.reason, 300)}{counts}"
-        parts.append(Text(text, style="" if record.counted else "yellow"))
+        text = f"{who}: {clean(record.decision, 20)}, {clean(record.reason, 300)}{counts}"
+        parts.append(Text(hanging(f"{moment(record.at)}  ", text, 2), style="" if record.counted else "yellow"))
     if gate.state in (GateState.WAITING, GateState.EXPIRED):
         parts.append(Copied(f"  {approve_command(view, gate)}", "bold"))
     if gate.state is GateState.WAITING:
@@ -187,7 +187,7 @@ def _section(title: str, lines: Iterable[str], style: str = "") -> list[Renderab
     rows = list(lines)
     if not rows:
         return []
-    shown = [Text(f"  {clean(row, 700)}", style=style, overflow="fold") for row in rows[:_MOST_ROWS]]
+    shown = [Text(hanging("", row, 2, limit=700), style=style, overflow="fold") for row in rows[:_MOST_ROWS]]
     if len(rows) > _MOST_ROWS:
         shown.append(Text(f"  and {len(rows) - _MOST_ROWS} more; --json has all", style="dim"))
     return [Text(f"\n{title}", style="bold"), *shown]

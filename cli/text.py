@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import UTC, datetime, timedelta
 
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
@@ -23,6 +24,19 @@ def clean_lines(text: str, limit: int = 100_000) -> str:
     """As `clean`, with the line breaks kept: for a report or static details."""
     lines = text[:limit].splitlines()
     return "\n".join("".join(c if c.isprintable() else _STAND_IN for c in line.replace("\t", "    ")) for line in lines)
+
+
+def hanging(label: str, text: str, indent: int = 0, limit: int = 600, width: int = 98) -> str:
+    """A label and a cleaned text, wrapped so that the text stands in a column of its own; words are never broken."""
+    start = " " * indent + label
+    return textwrap.fill(
+        clean(text, limit),
+        width,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def moment(at: datetime | None) -> str:
