@@ -53,7 +53,7 @@ async def check_temporal(output: Output) -> list[Check]:
         ok("temporal", f"{config.target_host}, namespace {client.namespace}"),
         await _guarded("search-attributes", client, _search_attributes),
         await _guarded("retention", client, _retention),
-        await _guarded("workers", client, _workers),
+        await _guarded("workers", client, check_workers),
         await _guarded("stuck-incidents", client, _stuck),
     ]
 
@@ -92,7 +92,8 @@ async def _retention(client: Client) -> Check:
     return ok("retention", f"closed incidents are kept for {duration(kept)}")
 
 
-async def _workers(client: Client) -> Check:
+async def check_workers(client: Client) -> Check:
+    """Whether a worker polls every queue."""
     idle, seen = [], 0
     for queue, work, kind in _QUEUES:
         request = DescribeTaskQueueRequest(
@@ -120,4 +121,4 @@ async def _stuck(client: Client) -> Check:
     return ok("stuck-incidents", "no workflow reports problems")
 
 
-__all__ = ["ATTRIBUTES", "check_temporal"]
+__all__ = ["ATTRIBUTES", "check_temporal", "check_workers"]

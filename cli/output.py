@@ -33,11 +33,13 @@ class Output:
 
     Attributes:
         json: Whether stdout carries JSON documents instead of text.
+        silent: Whether results are not printed at all; for a command that uses others on its way.
         out, err: The consoles of stdout and stderr.
     """
 
-    def __init__(self, json: bool = False) -> None:
+    def __init__(self, json: bool = False, *, silent: bool = False) -> None:
         self.json = json
+        self.silent = silent
         # A character that the terminal's encoding lacks is shown as a question mark instead of ending the command.
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
@@ -52,13 +54,13 @@ class Output:
 
     def show(self, *parts: RenderableType) -> None:
         """Print for people; nothing in JSON mode."""
-        if not self.json:
+        if not self.json and not self.silent:
             for part in parts:
                 self.out.print(part, crop=False)
 
     def line(self, text: str, style: str = "") -> None:
         """One line for people that is never wrapped, so that a command in it can be copied."""
-        if not self.json:
+        if not self.json and not self.silent:
             self.out.print(Text(text, style=style), soft_wrap=True)
 
     def result(self, document: JsonValue, *parts: RenderableType) -> None:

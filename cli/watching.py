@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from pydantic import JsonValue
 from rich.console import Group
@@ -21,6 +21,8 @@ from cli.text import clean
 from cli.view import incident_document
 from contracts.incidents import IncidentView
 from contracts.states import GateState, IncidentState, StepState
+
+Goal = Callable[[Reading], bool]
 
 _INTERVAL = 0.5
 """Seconds between two looks. A workflow tells nobody that its state changed; a query leaves no trace in its history."""
@@ -58,7 +60,7 @@ async def watch_incident(text: str, output: Output) -> Code:
 
 
 async def wait_until_over(
-    client: Client, incident: str, output: Output, deadline: float | None
+    client: Client, incident: str, output: Output, deadline: float | None, *, stop: Goal | None = None
 ) -> tuple[Reading, Code]:
     """Follow an incident until it is over or the deadline has passed.
 
@@ -70,10 +72,25 @@ async def wait_until_over(
         incident: The workflow id.
         output: For progress.
         deadline: On the clock of `time.monotonic`; None waits as long as it takes.
+        stop: Ends the wait too.
 
     Returns:
         The last reading and the exit code that it means.
     """
+
+    def done(reading: Reading) -> bool:
+        late = deadline is not None and time.monotonic() >= deadline
+        return late or over(reading) is not None or (stop is not None and stop(reading))
+
+    reading = await follow_until(client, incident, output, done)
+    code = over(reading)
+    if code is not None:
+        return reading, code
+    return reading, _too_late(reading, output) if deadline is not None else Code.DONE
+
+
+async def follow_until(client: Client, incident: str, output: Output, goal: Goal) -> Reading:
+    """Follow an incident, saying where it stands, until a condition holds or the workflow has closed."""
     said = ""
     first = await refresh(client, incident)
     reading = first
@@ -82,12 +99,9 @@ async def wait_until_over(
         if line != said:
             output.say(f"{clean(reading.brief.finding_id, 40)}  {line}", style="")
             said = line
-        code = over(reading)
-        if code is not None:
-            return reading, code
-        if deadline is not None and time.monotonic() >= deadline:
-            return reading, _too_late(reading, output)
-    return reading, over(reading) or Code.DONE
+        if goal(reading):
+            break
+    return reading
 
 
 def over(reading: Reading) -> Code | None:

@@ -1,0 +1,1 @@
+"""Findings that the demo rewrites. Published by aws-samples/cdk-eks-blueprints-patterns under MIT-0."""

@@ -1,0 +1,83 @@
+"""The finding of the demo: a published capture of a real one, rewritten to mean what the demo has created."""
+
+from __future__ import annotations
+
+import copy
+import json
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from devstack.demo_workload import DemoPod, DemoWorkload
+    from devstack.stack import StackInfo
+
+_CAPTURE = "privileged-container.get-findings.json"
+_SOURCE = "aws-samples/cdk-eks-blueprints-patterns, MIT-0"
+SEVERITY = 8.0
+"""The capture has 5, at which a person would have to approve containment as well."""
+
+
+def finding_about(
+    pod: DemoPod, workload: DemoWorkload, info: StackInfo, say: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """The capture with the identities, names and times of what was created here, in the shape of GetFindings.
+
+    Args:
+        pod: The pod that it accuses.
+        workload: The pod's workload.
+        info: The stack.
+        say: Told each rewritten value, so that nobody takes the demo's finding for the published one.
+    """
+    captured = json.loads(files("cli.captures").joinpath(_CAPTURE).read_text(encoding="utf-8"))["Findings"][0]
+    finding = copy.deepcopy(captured)
+    now = datetime.now(UTC)
+    seen = now - timedelta(minutes=2)
+    user = f"system:serviceaccount:{workload.namespace}:{workload.service_account}"
+    arn = f"arn:aws:guardduty:{info.region}:{info.account}:detector/{info.detector_id}/finding/"
+    finding_id = uuid.uuid4().hex
+    finding |= {
+        "Id": finding_id,
+        "Arn": arn + finding_id,
+        "AccountId": info.account,
+        "Region": info.region,
+        "Severity": SEVERITY,
+        "CreatedAt": _time(seen + timedelta(seconds=50)),
+        "UpdatedAt": _time(now),
+        "Description": captured["Description"].replace("guardduty-blueprint", info.cluster),
+    }
+    finding["Service"] |= {
+        "DetectorId": info.detector_id,
+        "EventFirstSeen": _time(seen),
+        "EventLastSeen": _time(seen + timedelta(seconds=1)),
+    }
+    call = finding["Service"]["Action"]["KubernetesApiCallAction"]
+    call["RequestUri"] = f"/api/v1/namespaces/{workload.namespace}/pods"
+    cluster_arn = f"arn:aws:eks:{info.region}:{info.account}:cluster/{info.cluster}"
+    finding["Resource"]["EksClusterDetails"] |= {"Name": info.cluster, "Arn": cluster_arn}
+    details = finding["Resource"]["KubernetesDetails"]
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{workload.namespace}", "system:authenticated"]
+    details["KubernetesUserDetails"] |= {"Username": user, "Groups": groups}
+    accused = details["KubernetesWorkloadDetails"]
+    accused |= {"Name": pod.name, "Uid": pod.uid, "Namespace": workload.namespace}
+    repository, _, digest = workload.image.partition("@")
+    accused["Containers"][0] |= {"Name": workload.deployment, "Image": workload.image, "ImagePrefix": ""}
+    if say is not None:
+        say(f"the finding is a published capture ({_SOURCE}), rewritten to mean what was just created:")
+        for what, before, after in (
+            ("pod", "argocd/privileged-pod", f"{workload.namespace}/{pod.name}, uid {pod.uid}"),
+            ("image", "centos", f"{repository.rpartition('/')[2]}@{digest[:19]}…"),
+            ("user", "system:serviceaccount:argocd:argocd-application-controller", user),
+            ("cluster", "guardduty-blueprint", info.cluster),
+            ("severity", f"{captured['Severity']}", f"{SEVERITY:g}"),
+            ("last seen", captured["Service"]["EventLastSeen"], _time(seen + timedelta(seconds=1))),
+            ("finding id", captured["Id"], finding_id),
+        ):
+            say(f"  {what:<11} {before} -> {after}")
+    return finding
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

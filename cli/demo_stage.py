@@ -1,0 +1,92 @@
+"""The stage of the demo: the embedded stack, a worker for the time of the demo, and the workload that is attacked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from temporalio.client import Client
+
+from cli.check_temporal import check_workers
+from cli.checks import Status
+from cli.embedded import DEFAULT_STACK, environment_of, running_stack, start_stack, stop_stack
+from cli.output import Output
+from errors import Unavailable
+
+if TYPE_CHECKING:
+    from devstack.stack import StackInfo
+
+_WORKER_SECONDS = 60.0
+_STOP_SECONDS = 40.0
+
+
+@contextmanager
+def stage(output: Output, *, leave: bool) -> Iterator[StackInfo]:
+    """The stack that runs, or one started for the demo; `leave` says whether one that was started stays."""
+    info = running_stack(DEFAULT_STACK)
+    started = info is None
+    if info is None:
+        output.say("starting the embedded stack; the very first time this builds Kubernetes, about ten minutes")
+        info = start_stack(DEFAULT_STACK, output.say)
+    os.environ.update(environment_of(info))
+    try:
+        yield info
+    finally:
+        if started and not leave:
+            output.say("taking the stack down")
+            stop_stack(DEFAULT_STACK)
+
+
+@contextmanager
+def worker_process(info: StackInfo) -> Iterator[Path]:
+    """A worker as a process of its own, with the demo's policy; yields the path of its log."""
+    log = info.state_dir / "logs" / "demo-worker.log"
+    # A checkout that is not installed has its modules only here.
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with as_file(files("cli.captures").joinpath("policy.yaml")) as policy, log.open("ab") as stream:
+        environment = {**os.environ, "FIREBREAK_POLICY": str(policy), "PYTHONPATH": os.pathsep.join(paths)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "starter", "worker"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            # Ctrl-C in the terminal is the demo's to handle, which then ends the worker in order.
+            start_new_session=True,
+        )
+        try:
+            yield log
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+async def await_workers(client: Client, log: Path) -> None:
+    """Wait until a worker polls every queue.
+
+    Raises:
+        Unavailable: None does within a minute; the error names the worker's log.
+    """
+    try:
+        async with asyncio.timeout(_WORKER_SECONDS):
+            # Temporal tells nobody that a poller came, so it is asked.
+            while (await check_workers(client)).status is not Status.OK:
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise Unavailable(f"the worker did not start within {_WORKER_SECONDS:g} s; its log is {log}") from None

@@ -1,0 +1,277 @@
+"""What `demo` does: one incident from the finding to the report, and one that is released."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import typer
+from rich.text import Text
+from temporalio.client import Client
+
+from cli.connect import connect, run_async
+from cli.custody import open_location
+from cli.deciding import Wish, decide
+from cli.demo_compare import IGNORED, differences, snapshot
+from cli.demo_finding import finding_about
+from cli.demo_stage import await_workers, stage, worker_process
+from cli.ending import Code
+from cli.output import Output
+from cli.plan_screen import plan_screen
+from cli.reading import Reading
+from cli.releasing import release_incident
+from cli.screen import incident_screen
+from cli.starting import outcome_document
+from cli.text import counted, duration
+from cli.watching import Goal, follow_until, over, wait_until_over, waiting
+from contracts.common import IncidentKey
+from contracts.incidents import GateView, IncidentView
+from contracts.states import Containment, GateState, Verb
+from errors import EvidenceError, FirebreakError, InputError
+from evidence.read import fetch_all
+from evidence.verify import verify
+from findings.reader import read_findings
+from intake.start import start_incident
+
+if TYPE_CHECKING:
+    from devstack.demo_workload import DemoWorkload
+    from devstack.kube import KubeApi
+    from devstack.stack import StackInfo
+
+
+class DemoError(FirebreakError):
+    """The demo did not go as it should."""
+
+    code = "DemoError"
+
+
+def demonstrate(approve: str, *, keep: bool, output: Output) -> Code:
+    """Run the demo."""
+    if approve not in ("ask", "auto"):
+        raise InputError("--approve", "ask or auto", approve[:40])
+    terminal = sys.stdin.isatty()
+    if approve == "ask" and not terminal:
+        raise InputError("--approve", "auto, because there is no terminal to ask in", "ask")
+    leave = keep or approve == "ask"
+    with stage(output, leave=leave) as info, worker_process(info) as log:
+        code = run_async(_Demo(output, info, ask=approve == "ask").run(log))
+    if leave:
+        output.line(f"\nThe stack still runs: Temporal UI {info.temporal_ui}, `firebreak list --all`.")
+        output.line("For more incidents start a worker: firebreak worker.   To take everything down: firebreak down")
+    return code
+
+
+class _Demo:
+    def __init__(self, output: Output, info: StackInfo, *, ask: bool) -> None:
+        # Of the commands that are used on the way, only the last document may reach stdout.
+        self._output = output
+        self._info = info
+        self._ask = ask
+        self._folder = Path(tempfile.mkdtemp(prefix="firebreak-demo-"))
+
+    async def run(self, log: Path) -> Code:
+        from devstack.demo_workload import deploy_demo_workload
+        from devstack.kube import KubeApi
+
+        admin = KubeApi.from_kubeconfig(self._info.kubeconfig_admin)
+        self._title("1  A workload with a vulnerable image")
+        workload = deploy_demo_workload(admin)
+        self._tell(f"deployed {workload.namespace}/{workload.deployment}, {counted(len(workload.pods), 'pod')}, image")
+        self._tell(f"  {workload.image}")
+        client = await connect(self._output)
+        await await_workers(client, log)
+
+        first = await self._incident(client, workload, loud=True)
+        reading, code = await self._decide(client, first, workload)
+        self._title("5  The end of it")
+        self._output.show(incident_screen(reading))
+        report = await self._evidence(reading)
+        if code is not Code.DONE:
+            await release_incident(first, reason="the demo is over", by="", wait=True, output=self._quiet())
+
+        released = await self._release(client, admin)
+        self._title("That was it")
+        self._tell(f"report             {report}", "bold")
+        self._tell("evidence           verified: nothing was changed, removed or added", "bold green")
+        self._tell(
+            f"second incident    {'released, the cluster is as it was' if not released else 'NOT as it was'}", "bold"
+        )
+        self._output.result({
+            "ok": code is Code.DONE and not released,
+            "incident": first,
+            "state": reading.view.state.value if reading.view else reading.brief.state,
+            "report": str(report),
+            "evidence_verified": True,
+            "differences_after_release": [*released],
+        })  # fmt: skip
+        return Code.FAILED if released else code
+
+    # The scenes
+
+    async def _incident(self, client: Client, workload: DemoWorkload, *, loud: bool, turn: int = 0) -> str:
+        """Put a finding about one pod into GuardDuty, start its incident, and wait until the pod is contained."""
+        from devstack.aws.prepare import put_findings
+
+        if loud:
+            self._title("2  A finding of GuardDuty")
+        finding = finding_about(workload.pods[turn], workload, self._info, self._tell if loud else None)
+        put_findings(
+            self._info.aws_endpoint, region=self._info.region, detector_id=self._info.detector_id, findings=[finding]
+        )
+        file = self._folder / f"finding-{turn + 1}.json"
+        file.write_text(json.dumps({"Findings": [finding]}, indent=2), encoding="utf-8")
+        [parsed] = read_findings(file.read_bytes())
+        if loud:
+            self._title("3  Containment")
+            self._tell(f"$ firebreak start {file}")
+        outcome = await start_incident(client, parsed, requested_by="firebreak demo")
+        assert outcome_document(outcome)["outcome"] == "started"
+        self._tell(f"{outcome.incident}")
+        self._tell(f"in the Temporal UI: {self._page(outcome.incident)}", "bold cyan")
+        reading = await follow_until(client, outcome.incident, self._output, _is_contained)
+        view = _view(reading)
+        if view.containment is not Containment.VERIFIED:
+            raise DemoError(f"the pod was not contained: {view.containment.value} {' '.join(view.reasons)}")
+        assert view.timings.received is not None
+        assert view.timings.contained is not None
+        took = duration(view.timings.contained - view.timings.received)
+        names = ", ".join(f"{p.namespace}/{p.name}" for p in view.pods.inline)
+        self._tell(f"{names} contained and verified {took} after the start", "bold green")
+        return outcome.incident
+
+    async def _decide(self, client: Client, incident: str, workload: DemoWorkload) -> tuple[Reading, Code]:
+        """Decide at each gate that waits, until the incident is over."""
+        self._title("4  Approval")
+        while True:
+            reading = await follow_until(client, incident, self._output, _is_over_or_waits)
+            code = over(reading)
+            if code is not None:
+                return reading, code
+            view = _view(reading)
+            gate = next(g for g in view.gates if g.state is GateState.WAITING)
+            verb, reason = self._verdict(view, gate, workload)
+            image = workload.clean_image if gate.needs_image and verb is Verb.APPROVE else ""
+            self._tell(f"$ firebreak {verb.value} {view.finding_id} {gate.gate.value} --reason {reason!r}"
+                       + (f" --image {image}" if image else ""))  # fmt: skip
+            await decide(incident, Wish(verb, gate=gate.gate.value, reason=reason, image=image), self._quiet())
+            reading, code = await wait_until_over(client, incident, self._output, None, stop=_asks_again(gate))
+            if over(reading) is not None:
+                return reading, code
+
+    def _verdict(self, view: IncidentView, gate: GateView, workload: DemoWorkload) -> tuple[Verb, str]:
+        if not self._ask:
+            return Verb.APPROVE, "the demo approves by itself"
+        if view.plan is not None:
+            self._output.err.print(plan_screen(view.plan))
+        self._tell(f"Gate {gate.gate.value} waits. It guards {', '.join(gate.steps)}.", "bold magenta")
+        if gate.needs_image:
+            self._tell(f"The fixed image would be {workload.clean_image}")
+        while True:
+            # The prompt goes to stderr, so that stdout holds nothing but the result.
+            answer = typer.prompt("[a]pprove or [d]eny", err=True).strip().lower()
+            if answer in ("a", "approve"):
+                return Verb.APPROVE, "approved in the demo"
+            if answer in ("d", "deny"):
+                return Verb.DENY, "denied in the demo"
+
+    async def _evidence(self, reading: Reading) -> Path:
+        """Verify the evidence, and copy it out of the stack, which may be taken down."""
+        view = _view(reading)
+        store = open_location(view.evidence.store)
+        prefix = IncidentKey(workflow_id=view.incident, run_id=view.run_id).evidence_prefix
+        found = verify(store, prefix, view.evidence.manifest_sha256, view.evidence.manifests)
+        if not found.ok or not found.manifests:
+            raise EvidenceError(f"the evidence does not hold: {found.problems[:3]}")
+        copied = [key for key, problem in fetch_all(store, prefix, self._folder) if not problem]
+        self._tell(
+            f"evidence: {counted(found.artefacts, 'artefact')} in {counted(found.manifests, 'manifest')}, verified"
+        )
+        self._tell(f"copied {counted(len(copied), 'file')} to {self._folder / prefix}")
+        if not view.report_key:
+            raise DemoError("the incident ended without a report")
+        key = view.report_key if view.report_key.startswith(prefix) else f"{prefix}/{view.report_key}"
+        report = self._folder / "report.md"
+        shutil.copyfile(self._folder / key, report)
+        return report
+
+    async def _release(self, client: Client, admin: KubeApi) -> list[str]:
+        """A second incident that turns out to be a false alarm: release it and compare the cluster."""
+        from devstack.demo_workload import deploy_demo_workload
+
+        self._title("6  A second incident, released")
+        workload = deploy_demo_workload(admin)
+        _settle(admin, workload)
+        workload = deploy_demo_workload(admin)
+        before = snapshot(admin, workload.namespace)
+        incident = await self._incident(client, workload, loud=False, turn=1)
+        self._tell(
+            f"while it is held {counted(len(differences(before, snapshot(admin, workload.namespace))), 'field')} differ"
+        )
+        self._tell("$ firebreak release " + incident.rpartition("/")[2] + " --reason 'false alarm'")
+        code = await release_incident(incident, reason="false alarm", by="", wait=True, output=self._quiet())
+        if code is not Code.DONE:
+            raise DemoError(f"the second incident could not be released; see `firebreak show {incident}`")
+        left = differences(before, snapshot(admin, workload.namespace))
+        for line in left:
+            self._tell(line, "bold red")
+        if not left:
+            self._tell(f"{counted(len(before), 'object')} are as they were, apart from {IGNORED}", "bold green")
+        return left
+
+    # Telling
+
+    def _title(self, text: str) -> None:
+        self._output.err.print(Text(f"\n{text}", style="bold underline"))
+
+    def _tell(self, text: str, style: str = "") -> None:
+        self._output.say(f"  {text}", style=style)
+
+    def _quiet(self) -> Output:
+        return Output(silent=True)
+
+    def _page(self, incident: str) -> str:
+        return f"{self._info.temporal_ui}/namespaces/default/workflows/{quote(incident, safe='')}"
+
+
+def _settle(admin: KubeApi, workload: DemoWorkload) -> None:
+    """Wait until only the deployment's own pods are left."""
+    from devstack.processes import poll
+
+    path = f"/api/v1/namespaces/{workload.namespace}/pods"
+
+    def settled() -> bool:
+        pods = admin.request("GET", path)["items"]
+        return len(pods) == len(workload.pods) and all("deletionTimestamp" not in p["metadata"] for p in pods)
+
+    poll("the old pods to end", settled, 60.0)
+
+
+def _view(reading: Reading) -> IncidentView:
+    if reading.view is None:
+        raise DemoError(f"the incident could not be read: {reading.note}")
+    return reading.view
+
+
+def _is_contained(reading: Reading) -> bool:
+    view = reading.view
+    return view is not None and (view.containment not in (Containment.NONE,) or over(reading) is not None)
+
+
+def _is_over_or_waits(reading: Reading) -> bool:
+    return over(reading) is not None or (reading.view is not None and bool(waiting(reading.view)))
+
+
+def _asks_again(gate: GateView) -> Goal:
+    """Another gate waits, or the same one again with another nonce."""
+    nonce = gate.nonce
+
+    def asks(reading: Reading) -> bool:
+        gates = reading.view.gates if reading.view else ()
+        return any(g.state is GateState.WAITING and g.nonce != nonce for g in gates)
+
+    return asks
