@@ -110,7 +110,7 @@ def _stateful_set(live: JsonObject, status: JsonObject) -> RolloutState:
     if not wanted:
         return RolloutState(Stage.COMPLETE, "it is scaled to zero")
     updated = status.get("updatedReplicas") or 0
-    if status.get("currentRevision") == status.get("updateRevision"):
+    if status.get("updateRevision") and status.get("currentRevision") == status["updateRevision"]:
         updated = status.get("replicas") or 0
     return _counted(wanted, updated, status.get("availableReplicas") or 0, 0)
 
