@@ -22,6 +22,7 @@ from evidence.read import list_entries
 from evidence.store import EvidenceStore, Stored
 
 _MOST_REPORTS: Final = 1_000
+_OWN: Final = f"{ActivityName.WRITE_REPORT}/"
 
 
 class Reporting:
@@ -51,7 +52,8 @@ class Reporting:
         except ValidationError as error:
             raise InputError("view_json", "the view of an incident", str(error.errors()[0]["loc"])) from None
         prefix = request.incident.evidence_prefix
-        entries = list(list_entries(self._store, prefix))
+        # What an attempt before this one has sealed does not count: a repetition must render and ask the very same.
+        entries = [e for e in list_entries(self._store, prefix) if not e.activity.startswith(_OWN)]
         known = read_known(self._store, prefix, entries)
         text = render_report(view, request.finding, request.assessment, entries, known)
         stored = store_report(self._store, prefix, text.encode("utf-8", "replace"))
@@ -67,9 +69,7 @@ class Reporting:
         listed = request.assessment.pods.reference
         if listed is None or not listed.key.startswith(f"{prefix}/"):
             return []
-        # What an attempt before this one has sealed does not count: a repetition must ask for the very same.
-        others = (e for e in entries if not e.activity.startswith(f"{ActivityName.WRITE_REPORT}/"))
-        if any(e.kind == "targets" and e.sha256 == listed.sha256 for e in others):
+        if any(e.kind == "targets" and e.sha256 == listed.sha256 for e in entries):
             return []
         return [self._entry(Stored(listed.key, listed.sha256, listed.size), prefix, "targets", "the plan")]
 

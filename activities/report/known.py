@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
 
 from errors import EvidenceError, TargetGone
 from evidence.entry import Entry, EntrySubject, checked
@@ -13,6 +15,58 @@ from evidence.store import EvidenceStore
 
 MOST_PODS: Final = 20
 _LARGEST: Final = 4 << 20
+_MODEL: Final = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+
+class _Capabilities(BaseModel):
+    model_config = _MODEL
+
+    add: tuple[str, ...] | None = None
+
+
+class _SecurityContext(BaseModel):
+    model_config = _MODEL
+
+    privileged: bool | None = None
+    allow_privilege_escalation: bool | None = None
+    run_as_user: int | None = None
+    capabilities: _Capabilities | None = None
+
+
+class _Mount(BaseModel):
+    model_config = _MODEL
+
+    mount_path: str = ""
+    read_only: bool = False
+    source: dict[str, Any] = {}
+
+
+class _Container(BaseModel):
+    model_config = _MODEL
+
+    name: str = ""
+    kind: str = ""
+    image: str = ""
+    imageID: str = ""  # As Kubernetes writes it.
+    security_context: _SecurityContext = _SecurityContext()
+    mounts: tuple[_Mount, ...] = ()
+
+
+class _Pod(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    hostNetwork: bool = False  # As Kubernetes writes it.
+    hostPID: bool = False  # As above.
+    hostIPC: bool = False  # As above.
+
+
+class _File(BaseModel):
+    """A `containers.json`, as far as the report tells of it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    containers: tuple[_Container, ...] = ()
+    pod: _Pod = _Pod()
 
 
 @dataclass(frozen=True)
@@ -31,47 +85,43 @@ class KnownContainer:
 def read_known(store: EvidenceStore, prefix: str, entries: Iterable[Entry]) -> tuple[KnownContainer, ...]:
     """The containers of the first pods; an artefact that is not what was recorded is left out, `verify` names it."""
     found: list[KnownContainer] = []
-    pods = [e for e in entries if e.kind == "containers" and e.collected][:MOST_PODS]
-    for entry in pods:
-        if entry.size > _LARGEST:
-            continue
+    pods = [e for e in entries if e.kind == "containers" and e.collected and e.size <= _LARGEST]
+    for entry in pods[:MOST_PODS]:
         try:
             data = b"".join(checked(store.get(f"{prefix}/{entry.key}"), entry.key, entry.sha256))
-            found += containers_of(entry.subject, json.loads(data))
-        except (EvidenceError, TargetGone, ValueError):
+            found += _containers_of(entry.subject, _File.model_validate_json(data))
+        except (EvidenceError, TargetGone, ValidationError):
             continue
     return tuple(found)
 
 
-def containers_of(pod: EntrySubject, content: Any) -> Iterator[KnownContainer]:
-    """The containers in one `containers.json`."""
-    host = tuple(k for k in ("hostNetwork", "hostPID", "hostIPC") if content.get("pod", {}).get(k))
-    for one in content.get("containers") or ():
+def _containers_of(pod: EntrySubject, file: _File) -> Iterator[KnownContainer]:
+    host = tuple(name for name, shared in file.pod.model_dump().items() if shared)
+    for one in file.containers:
         yield KnownContainer(
             pod=pod,
-            name=str(one.get("name", "")),
-            kind=str(one.get("kind", "")),
-            image=str(one.get("image", "")),
-            image_id=str(one.get("imageID", "")),
-            power=(*_power(one.get("securityContext") or {}), *host),
-            mounts=tuple(_host_mounts(one.get("mounts") or ())),
+            name=one.name,
+            kind=one.kind,
+            image=one.image,
+            image_id=one.imageID,
+            power=(*_power(one.security_context), *host),
+            mounts=tuple(_host_mounts(one.mounts)),
         )
 
 
-def _power(context: dict[str, Any]) -> Iterator[str]:
-    if context.get("privileged"):
+def _power(context: _SecurityContext) -> Iterator[str]:
+    if context.privileged:
         yield "privileged"
-    if context.get("allowPrivilegeEscalation"):
+    if context.allow_privilege_escalation:
         yield "allowPrivilegeEscalation"
-    if context.get("runAsUser") == 0:
+    if context.run_as_user == 0:
         yield "runAsUser 0"
-    added = (context.get("capabilities") or {}).get("add") or ()
-    if added:
-        yield "capabilities " + " ".join(str(a) for a in added)
+    if context.capabilities and context.capabilities.add:
+        yield "capabilities " + " ".join(context.capabilities.add)
 
 
-def _host_mounts(mounts: Iterable[dict[str, Any]]) -> Iterator[str]:
+def _host_mounts(mounts: Iterable[_Mount]) -> Iterator[str]:
     for mount in mounts:
-        path = ((mount.get("source") or {}).get("hostPath") or {}).get("path")
-        if path:
-            yield f"{path} at {mount.get('mountPath', '')}{' read-only' if mount.get('readOnly') else ''}"
+        source = mount.source.get("hostPath")
+        if isinstance(source, dict):
+            yield f"{source.get('path', '')} at {mount.mount_path}{' read-only' if mount.read_only else ''}"
