@@ -29,10 +29,8 @@ def snapshot(admin: KubeApi, namespace: str) -> Snapshot:
     for kind, path in _KINDS.items():
         for item in admin.request("GET", path.format(namespace))["items"]:
             metadata = {k: v for k, v in item["metadata"].items() if k not in _COUNTED}
-            found[f"{kind} {metadata['name']}"] = {
-                **{k: v for k, v in item.items() if k != "status"},
-                "metadata": metadata,
-            }
+            wanted = {k: v for k, v in item.items() if k != "status"}
+            found[f"{kind} {metadata['name']}"] = {**wanted, "metadata": metadata}
     return found
 
 

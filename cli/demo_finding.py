@@ -32,7 +32,7 @@ def finding_about(
         say: Told each rewritten value, so that nobody takes the demo's finding for the published one.
     """
     captured = json.loads(files("cli.captures").joinpath(_CAPTURE).read_text(encoding="utf-8"))["Findings"][0]
-    finding = copy.deepcopy(captured)
+    finding: dict[str, Any] = copy.deepcopy(captured)
     now = datetime.now(UTC)
     seen = now - timedelta(minutes=2)
     user = f"system:serviceaccount:{workload.namespace}:{workload.service_account}"

@@ -98,9 +98,8 @@ class _Demo:
         self._title("That was it")
         self._tell(f"report             {report}", "bold")
         self._tell("evidence           verified: nothing was changed, removed or added", "bold green")
-        self._tell(
-            f"second incident    {'released, the cluster is as it was' if not released else 'NOT as it was'}", "bold"
-        )
+        as_it_was = "released, the cluster is NOT as it was" if released else "released, the cluster is as it was"
+        self._tell(f"second incident    {as_it_was}", "bold red" if released else "bold green")
         self._output.result({
             "ok": code is Code.DONE and not released,
             "incident": first,
@@ -188,9 +187,8 @@ class _Demo:
         if not found.ok or not found.manifests:
             raise EvidenceError(f"the evidence does not hold: {found.problems[:3]}")
         copied = [key for key, problem in fetch_all(store, prefix, self._folder) if not problem]
-        self._tell(
-            f"evidence: {counted(found.artefacts, 'artefact')} in {counted(found.manifests, 'manifest')}, verified"
-        )
+        what = f"{counted(found.artefacts, 'artefact')} in {counted(found.manifests, 'manifest')}"
+        self._tell(f"evidence: {what}, every hash computed again and verified", "bold green")
         self._tell(f"copied {counted(len(copied), 'file')} to {self._folder / prefix}")
         if not view.report_key:
             raise DemoError("the incident ended without a report")
@@ -209,9 +207,8 @@ class _Demo:
         workload = deploy_demo_workload(admin)
         before = snapshot(admin, workload.namespace)
         incident = await self._incident(client, workload, loud=False, turn=1)
-        self._tell(
-            f"while it is held {counted(len(differences(before, snapshot(admin, workload.namespace))), 'field')} differ"
-        )
+        held = differences(before, snapshot(admin, workload.namespace))
+        self._tell(f"while it is held, {counted(len(held), 'field')} of the cluster's objects differ")
         self._tell("$ firebreak release " + incident.rpartition("/")[2] + " --reason 'false alarm'")
         code = await release_incident(incident, reason="false alarm", by="", wait=True, output=self._quiet())
         if code is not Code.DONE:
