@@ -1,6 +1,7 @@
-"""The processes of the Kubernetes control plane: how each is started and when it counts as ready.
+"""The processes of the Kubernetes control plane: how each is started.
 
-The flags follow what a managed control plane sets; what deviates from it says why.
+The flags follow what a managed control plane sets; what deviates from it says why. All of it listens on 127.0.0.1, etcd
+without any authentication: whoever has an account on this machine may own the cluster, which is for development only.
 """
 
 from __future__ import annotations
@@ -128,6 +129,8 @@ def _kwok(paths: StackPaths, settings: Settings) -> list[str]:
         # Only nodes marked as fake: a real node may join the same cluster.
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
         f"--server-address=127.0.0.1:{settings.ports.kubelet}",
+        # For fake nodes that a test creates without an address.
+        "--node-ip=127.0.0.1",
         f"--node-port={settings.ports.kubelet}",
         "--node-lease-duration-seconds=40",
     ]

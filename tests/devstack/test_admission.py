@@ -311,3 +311,23 @@ def test_detaching_by_firebreak_still_frees_the_pod_from_its_owner(
     path = pods_path(namespace, held)
     patch_labels(firebreak, path, {"app": None})
     poll("release by the ReplicaSet", lambda: "ownerReferences" not in admin.request("GET", path)["metadata"], 20)
+
+
+@pytest.mark.slow
+def test_the_record_of_a_held_pod_goes_with_its_node(admin: KubeApi, firebreak: KubeApi, namespace: str) -> None:
+    node = f"gone-{secrets.token_hex(4)}"
+    metadata = {"name": node, "annotations": {"kwok.x-k8s.io/node": "fake"}}
+    # Unschedulable, so that no other test's pod comes here.
+    admin.request("POST", "/api/v1/nodes", {"metadata": metadata, "spec": {"unschedulable": True}})
+    try:
+        # It tolerates everything, so that it stays until the collector comes, which is whom this test is about.
+        spec = {"nodeName": node, "containers": [{"name": "c", "image": "i"}], "tolerations": [{"operator": "Exists"}]}
+        admin.request("POST", pods_path(namespace), {"metadata": {"name": "lonely"}, "spec": spec})
+        path = pods_path(namespace, "lonely")
+        poll("running pod", lambda: admin.request("GET", path)["status"]["phase"] == "Running", 30)
+        contain(firebreak, namespace, "lonely")
+        assert_denied("firebreak-hold-delete", partial(delete, admin, path))
+    finally:
+        admin.request("DELETE", f"/api/v1/nodes/{node}")
+    # The collector waits 40 seconds for a node to come back, and looks every 20.
+    poll("collected pod", lambda: is_gone(admin, path), 120)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from devstack.aws.prepare import put_findings
 from devstack.bring_up import PROCESSES
 from devstack.kube import KubeApi
 from devstack.processes import poll
@@ -84,6 +85,14 @@ def test_two_stacks_live_side_by_side(started: Callable[..., StackInfo], home: P
     assert (len(node_names(one)), len(node_names(two))) == (1, 2)
     down("one")
     assert len(node_names(two)) == 2
+
+    # The stand-in forgets everything when it ends, but what `up` made comes back under the same identifiers.
+    stop_process("two", "aws")
+    start_process("two", "aws")
+    assert put_findings(two.aws_endpoint, region=two.region, detector_id=two.detector_id, findings=[])["stored"] == []
+    again = info("two")
+    assert again is not None
+    assert again.environment() == two.environment()
     assert len(processes_of(home)) == len(PROCESSES)
 
 
