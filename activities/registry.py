@@ -19,7 +19,7 @@ from activities.isolation.hold import HoldActivities
 from activities.isolation.isolate import IsolateActivities
 from activities.isolation.verify import VerifyActivities
 from activities.lease import LeaseActivities
-from activities.report.reporting import Reporting
+from activities.report.activity import Reporting
 from activities.restore import RestoreActivities
 from activities.seal import Sealing
 from activities.sweep import SweepActivities

@@ -19,6 +19,7 @@ from devstack.aws import prepare
 from devstack.control_plane import APISERVER, CONTROLLER_MANAGER, ETCD, KWOK, SCHEDULER
 from devstack.install import install_product
 from devstack.kube import KubeApi
+from devstack.network_plugin import install_network_plugin, ready_plugins
 from devstack.processes import Command, ProcessRecord
 from devstack.state import Settings, StackPaths
 from devstack.temporal_server import TEMPORAL
@@ -123,6 +124,8 @@ class BringUp:
         kwok = processes.record_of(self._paths, KWOK)
         assert kwok is not None, "the Kubernetes chain started it"
         self._until("ready nodes", lambda: cluster.ready_nodes(admin) >= self._settings.nodes, kwok)
+        install_network_plugin(admin)
+        self._until("ready network plugin", lambda: ready_plugins(admin) >= self._settings.nodes, kwok)
 
     def _await(self, name: str, record: ProcessRecord) -> None:
         if name == ETCD:

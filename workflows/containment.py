@@ -28,6 +28,8 @@ class ContainmentLoop:
         self._state = state
         self._step = step
         self._wake = False
+        self.tried = state.start.reached is not None
+        """Whether a first round has been made, so that evidence need not wait any longer."""
         self.settled = state.start.reached is not None
         """Whether the first verdict stands: verified, nothing left, or incomplete after the dense period."""
         self.suspended = False
@@ -55,7 +57,9 @@ class ContainmentLoop:
         backoff = _FIRST_BACKOFF
         self._state.mark(self._step, StepState.RUNNING)
         while not stopping() and not self.suspended:
-            if await self._round():
+            proved = await self._round()
+            self.tried = True
+            if proved:
                 return
             self._wake = False
             dense = workflow.now() < dense_until

@@ -51,8 +51,9 @@ class RemediatePods:
 
     async def _contain_if_open(self) -> None:
         """Containment never waits for evidence; evidence does not wait for a person either (design: Order)."""
-        if Gate.CONTAIN in self._state.open:
-            await self._contained()
+        loop = self._containment
+        if loop is not None and Gate.CONTAIN in self._state.open:
+            await self._wait(lambda: loop.tried or loop.settled)
 
     def _keep_contained(self) -> None:
         """From now on, whatever else the path waits for, its pods are contained once the gate is open."""
