@@ -236,16 +236,22 @@ class _Demo:
 
 
 def _settle(admin: KubeApi, workload: DemoWorkload) -> None:
-    """Wait until only the deployment's own pods are left."""
+    """Wait until the rollout is over and only its own pods are left."""
     from devstack.processes import poll
 
-    path = f"/api/v1/namespaces/{workload.namespace}/pods"
+    namespace = workload.namespace
 
     def settled() -> bool:
-        pods = admin.request("GET", path)["items"]
-        return len(pods) == len(workload.pods) and all("deletionTimestamp" not in p["metadata"] for p in pods)
+        deployment = admin.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{workload.deployment}")
+        wanted, status = deployment["spec"]["replicas"], deployment["status"]
+        if status.get("observedGeneration") != deployment["metadata"]["generation"]:
+            return False
+        if any(status.get(key) != wanted for key in ("replicas", "updatedReplicas", "availableReplicas")):
+            return False
+        pods = admin.request("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]
+        return len(pods) == wanted and all("deletionTimestamp" not in pod["metadata"] for pod in pods)
 
-    poll("the old pods to end", settled, 60.0)
+    poll("the rollout to end", settled, 60.0)
 
 
 def _view(reading: Reading) -> IncidentView:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from cli.commands import approve_command, signal_line
@@ -87,34 +86,35 @@ def brief_lines(briefs: Iterable[Brief]) -> RenderableType:
         style = _STATE_STYLES[IncidentState(brief.state)] if brief.state in set(IncidentState) else ""
         severity = f"{brief.severity:g}" if brief.severity is not None else "-"
         gates = f"waits at {', '.join(clean(g, 20) for g in brief.gates)}" if brief.open and brief.gates else ""
-        lines += [
-            Text(clean(brief.finding_id or brief.incident, 300), style="bold", overflow="fold"),
-            Text("  ").append(f"{clean(state or '-', 30)}  ", style=style).append(f"{gates}  " if gates else ""),
-        ]
-        about = f"severity {severity}  {clean(brief.finding_type, 100)}  {clean(brief.cluster, 60)}"
-        lines[-1].append(f"{about}  {relative(brief.started)}", style="dim")
+        line = Text("  ", no_wrap=True, overflow="ellipsis")
+        line.append(f"{clean(state or '-', 30)}  ", style=style).append(f"{gates}  " if gates else "")
+        about = f"severity {severity}  {clean(brief.cluster, 60)}  {clean(brief.finding_type, 100)}"
+        line.append(f"{relative(brief.started)}  {about}", style="dim")
+        lines += [Text(clean(brief.finding_id or brief.incident, 300), style="bold", overflow="fold"), line]
     return Group(*lines)
 
 
 def _head(view: IncidentView, reading: Reading) -> RenderableType:
     title = Text(clean(view.finding_type, 200), style="bold")
     title.append(f"  severity {view.severity:g}")
-    rows = _grid()
-    rows.add_row("Incident", Text(clean(view.incident, 600), overflow="fold"))
-    rows.add_row("Cluster", Text(clean(view.cluster or "-", 120)))
-    rows.add_row("State", state_line(view).append("" if reading.open else "  closed", style="dim"))
-    rows.add_row("Paths", Text(", ".join(p.value for p in view.paths) or "-"))
+    state = _row("State").append_text(state_line(view)).append("" if reading.open else "  closed", style="dim")
     times = view.timings
     received = moment(times.received)
     if times.received and times.contained:
         received += f", contained {duration(times.contained - times.received)} later"
     if times.received and times.finished:
         received += f", finished after {duration(times.finished - times.received)}"
-    rows.add_row("Received", Text(received))
+    rows = [
+        _row("Incident", view.incident),
+        _row("Cluster", view.cluster or "-"),
+        state,
+        _row("Paths", ", ".join(p.value for p in view.paths) or "-"),
+        _row("Received", received),
+    ]
     remarks = [Text(hanging("! ", r), style="yellow") for r in (*view.reasons, *view.proposals)]
     warnings = [Text(hanging("! ", w), style="yellow") for w in (view.plan.warnings if view.plan else ())]
     note = [Text(clean(reading.note, 300), style="yellow")] if reading.note else []
-    return Group(title, rows, *note, *remarks[:_MOST_ROWS], *warnings[:_MOST_ROWS])
+    return Group(title, *rows, *note, *remarks[:_MOST_ROWS], *warnings[:_MOST_ROWS])
 
 
 def _targets(view: IncidentView) -> list[RenderableType]:
@@ -165,11 +165,17 @@ def _gate_reasons(view: IncidentView, gate: GateView) -> list[str]:
 def _steps(view: IncidentView) -> list[RenderableType]:
     if not view.steps:
         return []
-    rows = Table.grid(padding=(0, 2))
+    rows = []
+    width = max(len(clean(step.step, 60)) for step in view.steps) + 2
     for step in view.steps:
-        state = Text(step.state.value, style=_STEP_STYLES[step.state])
-        rows.add_row("", Text(clean(step.step, 60)), state, Text(clean(step.detail, 300)))
-    return [Text("\nSteps", style="bold"), rows]
+        label = f"  {clean(step.step, 60):<{width}}{step.state.value:<9}"
+        shown = hanging(label, step.detail) if step.detail else label.rstrip()
+        rows.append(
+            Text(shown[: width + 2])
+            .append(shown[width + 2 : len(label)], style=_STEP_STYLES[step.state])
+            .append(shown[len(label) :])
+        )
+    return [Text("\nSteps", style="bold"), *rows]
 
 
 def _evidence(view: IncidentView) -> list[str]:
@@ -187,7 +193,7 @@ def _section(title: str, lines: Iterable[str], style: str = "") -> list[Renderab
     rows = list(lines)
     if not rows:
         return []
-    shown = [Text(hanging("", row, 2, limit=700), style=style, overflow="fold") for row in rows[:_MOST_ROWS]]
+    shown = [Copied(hanging("", row, 2, limit=700), style) for row in rows[:_MOST_ROWS]]
     if len(rows) > _MOST_ROWS:
         shown.append(Text(f"  and {len(rows) - _MOST_ROWS} more; --json has all", style="dim"))
     return [Text(f"\n{title}", style="bold"), *shown]
@@ -195,11 +201,12 @@ def _section(title: str, lines: Iterable[str], style: str = "") -> list[Renderab
 
 def _without_view(reading: Reading) -> RenderableType:
     brief = reading.brief
-    rows = _grid()
-    rows.add_row("Incident", Text(clean(brief.incident, 600), overflow="fold"))
-    rows.add_row("State", Text(clean(brief.state or "-", 60) + f"  ({brief.status} in Temporal)"))
-    rows.add_row("Waits at", Text(", ".join(clean(g, 20) for g in brief.gates) or "-"))
-    rows.add_row("Started", Text(f"{moment(brief.started)} ({relative(brief.started, datetime.now(UTC))})"))
+    rows = [
+        _row("Incident", brief.incident),
+        _row("State", f"{brief.state or '-'}  ({brief.status} in Temporal)"),
+        _row("Waits at", ", ".join(brief.gates) or "-"),
+        _row("Started", f"{moment(brief.started)} ({relative(brief.started, datetime.now(UTC))})"),
+    ]
     return Group(
         Text(
             f"{clean(brief.finding_type, 200)}  severity {brief.severity if brief.severity is not None else '-'}",
@@ -207,17 +214,14 @@ def _without_view(reading: Reading) -> RenderableType:
         ),
         Text(reading.note, style="bold yellow"),
         Text("What follows is what Temporal itself knows; it may lag behind.", style="dim"),
-        rows,
+        *rows,
         Text(""),
         Text(clean_lines(reading.details, 20_000)),
     )
 
 
-def _grid() -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
+def _row(label: str, value: str = "") -> Text:
+    return Text(f"{label:<10}", style="dim").append(clean(value, 600), style="default")
 
 
 class Copied(Text):

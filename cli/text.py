@@ -69,7 +69,9 @@ def relative(at: datetime | None, now: datetime | None = None) -> str:
     if at is None:
         return "-"
     span = at - (now or datetime.now(UTC))
-    return f"in {duration(span)}" if span.total_seconds() > 0 else f"{duration(span)} ago"
+    # Nobody needs tenths of a second of the past.
+    length = duration(timedelta(seconds=max(1, round(abs(span.total_seconds()))))).replace(".0 s", " s")
+    return f"in {length}" if span.total_seconds() > 0 else f"{length} ago"
 
 
 def counted(number: int, one: str, many: str = "") -> str:
