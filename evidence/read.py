@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from errors import Conflict, EvidenceError, TargetGone
+from errors import Conflict, EvidenceError, InputError, TargetGone
 from evidence.entry import Entry, checked
 from evidence.local import LocalStore
 from evidence.manifest import manifest_key, read_entries, read_manifests
@@ -68,10 +68,10 @@ def fetch_all(store: EvidenceStore, prefix: str, folder: Path) -> Iterator[tuple
     """
     target = LocalStore(folder)
     for key, sha256 in _recorded(store, prefix):
-        full = f"{prefix}/{check_key(key)}"
         try:
+            full = f"{prefix}/{check_key(key)}"
             target.put(full, checked(store.get(full), key, sha256))
-        except (TargetGone, Conflict, EvidenceError) as error:
+        except (TargetGone, Conflict, EvidenceError, InputError) as error:
             yield key, error.message
         else:
             yield key, ""
