@@ -94,21 +94,25 @@ async def _retention(client: Client) -> Check:
 
 async def check_workers(client: Client) -> Check:
     """Whether a worker polls every queue."""
-    idle, seen = [], 0
-    for queue, work, kind in _QUEUES:
+    polling = await pollers(client)
+    idle = [f"{queue} ({work})" for (queue, work, _), alive in zip(_QUEUES, polling, strict=True) if not alive]
+    if idle:
+        fix = "start one with `firebreak worker`, or look at why the deployment's pods do not run"
+        return fail("workers", f"no worker polls {', '.join(idle)}", fix)
+    return ok("workers", f"{counted(len(set().union(*polling)), 'worker')} on both queues")
+
+
+async def pollers(client: Client) -> list[set[str]]:
+    """Who polled lately, by identity (`pid@host`): workflows, containment, and what is slow."""
+    found = []
+    for queue, _, kind in _QUEUES:
         request = DescribeTaskQueueRequest(
             namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
         )
         answer = await client.workflow_service.describe_task_queue(request, timeout=_RPC_TIMEOUT)
         since = datetime.now(UTC) - _RECENT
-        alive = {p.identity for p in answer.pollers if p.last_access_time.ToDatetime(tzinfo=UTC) > since}
-        seen = max(seen, len(alive))
-        if not alive:
-            idle.append(f"{queue} ({work})")
-    if idle:
-        fix = "start one with `firebreak worker`, or look at why the deployment's pods do not run"
-        return fail("workers", f"no worker polls {', '.join(idle)}", fix)
-    return ok("workers", f"{counted(seen, 'worker')} on both queues")
+        found.append({p.identity for p in answer.pollers if p.last_access_time.ToDatetime(tzinfo=UTC) > since})
+    return found
 
 
 async def _stuck(client: Client) -> Check:
@@ -121,4 +125,4 @@ async def _stuck(client: Client) -> Check:
     return ok("stuck-incidents", "no workflow reports problems")
 
 
-__all__ = ["ATTRIBUTES", "check_temporal", "check_workers"]
+__all__ = ["ATTRIBUTES", "check_temporal", "pollers"]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
-from rich.table import Table
-from rich.text import Text
 
 from cli.connect import connect
 from cli.ending import Code
@@ -61,7 +59,9 @@ async def list_evidence(text: str, output: Output) -> Code:
     entries = await asyncio.to_thread(lambda: list(list_entries(custody.store, custody.prefix)))
     documents: list[JsonValue] = [_entry(entry) for entry in entries]
     place: dict[str, JsonValue] = {"store": custody.store.location, "prefix": custody.prefix}
-    output.result({"incident": custody.reading.brief.incident, **place, "entries": documents}, _table(entries))
+    output.result({"incident": custody.reading.brief.incident, **place, "entries": documents})
+    for entry in entries:
+        _tell(entry, output)
     output.line(f"{counted(len(entries), 'entry', 'entries')} in {custody.store.location}/{custody.prefix}", "dim")
     return Code.DONE
 
@@ -151,7 +151,8 @@ async def print_report(text: str, output: Output) -> Code:
     markdown = raw.decode("utf-8", "replace")
     key = f"{custody.store.location}/{full}"
     document: dict[str, JsonValue] = {"incident": custody.reading.brief.incident, "key": key, "markdown": markdown}
-    output.result(document, Text(clean_lines(markdown, 2_000_000), overflow="ignore", no_wrap=True))
+    output.result(document)
+    output.line(clean_lines(markdown, 2_000_000))
     output.say(key)
     return Code.DONE
 
@@ -170,13 +171,15 @@ def _entry(entry: Entry) -> JsonValue:
     }
 
 
-def _table(entries: list[Entry]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("KIND", "OF", "SIZE", "KEY"):
-        table.add_column(name, overflow="fold")
-    for entry in entries:
-        subject = entry.subject
-        about = f"{subject.kind} {subject.namespace + '/' if subject.namespace else ''}{subject.name}"
-        what = Text(clean(entry.key, 300)) if entry.collected else Text(f"failed: {clean(entry.reason, 200)}", "red")
-        table.add_row(Text(clean(entry.kind, 60)), Text(clean(about, 200)), Text(f"{entry.size}"), what)
-    return table
+def _tell(entry: Entry, output: Output) -> None:
+    """The key whole, because people copy it, and below it what it is."""
+    subject = entry.subject
+    about = f"{subject.kind} {subject.namespace + '/' if subject.namespace else ''}{subject.name}".strip()
+    what = f"{entry.kind} of {about}" if about else entry.kind
+    if entry.collected:
+        output.line(clean(entry.key, 900), "bold")
+        output.line(
+            f"  {clean(what, 300)}, {counted(entry.size, 'byte')}" + (f"; {entry.reason}" if entry.reason else "")
+        )
+    else:
+        output.line(f"not collected: {clean(what, 300)}: {clean(entry.reason, 300)}", "red")

@@ -9,14 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client
 
-from cli.check_temporal import check_workers
-from cli.checks import Status
+from cli.check_temporal import pollers
 from cli.embedded import DEFAULT_STACK, environment_of, running_stack, start_stack, stop_stack
 from cli.output import Output
 from errors import Unavailable
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 _WORKER_SECONDS = 60.0
 _STOP_SECONDS = 40.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The demo's worker process."""
+
+    pid: int
+    log: Path
 
 
 @contextmanager
@@ -46,8 +54,8 @@ def stage(output: Output, *, leave: bool) -> Iterator[StackInfo]:
 
 
 @contextmanager
-def worker_process(info: StackInfo) -> Iterator[Path]:
-    """A worker as a process of its own, with the demo's policy; yields the path of its log."""
+def worker_process(info: StackInfo) -> Iterator[Worker]:
+    """A worker as a process of its own, with the demo's policy."""
     log = info.state_dir / "logs" / "demo-worker.log"
     # A checkout that is not installed has its modules only here.
     paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -63,7 +71,7 @@ def worker_process(info: StackInfo) -> Iterator[Path]:
             start_new_session=True,
         )
         try:
-            yield log
+            yield Worker(process.pid, log)
         finally:
             _stop(process)
 
@@ -77,16 +85,16 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-async def await_workers(client: Client, log: Path) -> None:
-    """Wait until a worker polls every queue.
+async def await_worker(client: Client, worker: Worker) -> None:
+    """Wait until this worker polls every queue. Temporal remembers the polls of others for minutes after they ended.
 
     Raises:
-        Unavailable: None does within a minute; the error names the worker's log.
+        Unavailable: It does not within a minute; the error names the worker's log.
     """
     try:
         async with asyncio.timeout(_WORKER_SECONDS):
             # Temporal tells nobody that a poller came, so it is asked.
-            while (await check_workers(client)).status is not Status.OK:
+            while not all(any(p.startswith(f"{worker.pid}@") for p in polls) for polls in await pollers(client)):
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        raise Unavailable(f"the worker did not start within {_WORKER_SECONDS:g} s; its log is {log}") from None
+        raise Unavailable(f"the worker did not start within {_WORKER_SECONDS:g} s; its log is {worker.log}") from None

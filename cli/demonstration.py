@@ -19,7 +19,7 @@ from cli.custody import open_location
 from cli.deciding import Wish, decide
 from cli.demo_compare import IGNORED, differences, snapshot
 from cli.demo_finding import finding_about
-from cli.demo_stage import await_workers, stage, worker_process
+from cli.demo_stage import Worker, await_worker, stage, worker_process
 from cli.ending import Code
 from cli.output import Output
 from cli.plan_screen import plan_screen
@@ -58,8 +58,8 @@ def demonstrate(approve: str, *, keep: bool, output: Output) -> Code:
     if approve == "ask" and not terminal:
         raise InputError("--approve", "auto, because there is no terminal to ask in", "ask")
     leave = keep or approve == "ask"
-    with stage(output, leave=leave) as info, worker_process(info) as log:
-        code = run_async(_Demo(output, info, ask=approve == "ask").run(log))
+    with stage(output, leave=leave) as info, worker_process(info) as worker:
+        code = run_async(_Demo(output, info, ask=approve == "ask").run(worker))
     if leave:
         output.line(f"\nThe stack still runs: Temporal UI {info.temporal_ui}, `firebreak list --all`.")
         output.line("For more incidents start a worker: firebreak worker.   To take everything down: firebreak down")
@@ -74,7 +74,7 @@ class _Demo:
         self._ask = ask
         self._folder = Path(tempfile.mkdtemp(prefix="firebreak-demo-"))
 
-    async def run(self, log: Path) -> Code:
+    async def run(self, worker: Worker) -> Code:
         from devstack.demo_workload import deploy_demo_workload
         from devstack.kube import KubeApi
 
@@ -84,7 +84,7 @@ class _Demo:
         self._tell(f"deployed {workload.namespace}/{workload.deployment}, {counted(len(workload.pods), 'pod')}, image")
         self._tell(f"  {workload.image}")
         client = await connect(self._output)
-        await await_workers(client, log)
+        await await_worker(client, worker)
 
         first = await self._incident(client, workload, loud=True)
         reading, code = await self._decide(client, first, workload)

@@ -193,7 +193,7 @@ def _section(title: str, lines: Iterable[str], style: str = "") -> list[Renderab
     rows = list(lines)
     if not rows:
         return []
-    shown = [Copied(hanging("", row, 2, limit=700), style) for row in rows[:_MOST_ROWS]]
+    shown: list[RenderableType] = [Copied(hanging("", row, 2, limit=700), style) for row in rows[:_MOST_ROWS]]
     if len(rows) > _MOST_ROWS:
         shown.append(Text(f"  and {len(rows) - _MOST_ROWS} more; --json has all", style="dim"))
     return [Text(f"\n{title}", style="bold"), *shown]
