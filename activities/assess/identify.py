@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -34,6 +35,9 @@ KINDS: Final = {
 }
 _BETWEEN: Final = {"Deployment": "ReplicaSet", "CronJob": "Job"}
 """Workloads that own pods through another kind."""
+
+# A finding about the creation of a pod is as old as the pod, give or take two clocks.
+_SKEW: Final = timedelta(minutes=1)
 
 # How controllers name what they make: five characters of an alphabet without vowels, an ordinal, or a time.
 # https://github.com/kubernetes/apimachinery/blob/master/pkg/util/rand/rand.go
@@ -80,6 +84,7 @@ def identify_pods(reader: Reader, finding: Finding, beat: Callable[[], None]) ->
     pods: list[PodFacts] = []
     for workload in workloads:
         pods += _pods_of_workload(reader, finding, workload, found, beat)
+        beat()
     for account in accounts if not workloads else ():
         pods += _pods_of_account(reader, account, finding.user.uid if finding.user else "", found, beat)
     unique = {p.uid: p for p in pods}
@@ -116,7 +121,8 @@ def _is_another(obj: JsonObject, workload: NamedWorkload, finding: Finding) -> b
     if workload.uid:
         return bool(obj["metadata"]["uid"] != workload.uid)
     last = finding.last_activity
-    return last is not None and str(obj["metadata"]["creationTimestamp"]) > f"{last:%Y-%m-%dT%H:%M:%SZ}"
+    made = datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
+    return last is not None and made > last + _SKEW
 
 
 def owned_pods(reader: Reader, workload: JsonObject, beat: Callable[[], None]) -> Iterator[PodFacts]:
@@ -155,10 +161,11 @@ def _pods_of_account(
     for page in reader.kubernetes.pages(list_path("Pod", account.namespace), **query):
         pods += [pod_facts(pod) for pod in page]
         beat()
-    obj = reader.optional(live, None, f"The service account {account.namespace}/{account.name}")
+    # An account that we may not read is not an account that is gone.
+    obj = reader.optional(live, {}, f"The service account {account.namespace}/{account.name}")
     if obj is None:
         found.vanished = True
-    elif uid and obj["metadata"]["uid"] != uid:
+    elif obj and uid and obj["metadata"]["uid"] != uid:
         # Tokens are bound to the account's uid: pods of a new account do not hold what was stolen.
         found.uid_mismatch = True
     return pods
