@@ -6,7 +6,7 @@ entry among the holders, two labels a pod.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,12 +16,13 @@ from activities.doors import Doors
 from activities.isolation.changes import apply_change
 from activities.isolation.fields import labels_of
 from activities.isolation.holders import HOLDERS_FIELD, holders_of, holders_text, with_holder
-from activities.isolation.objects import edit
+from activities.isolation.objects import check_uid, edit
 from activities.isolation.pods import HOLD_LIFTED_ANNOTATION, HOLD_LIFTED_FIELD, Beat, listed_targets
 from activities.isolation.policies import deny_all_ref, ensure_deny_all
 from activities.isolation.walk import SYSTEMIC, failure_of, keep_cursor, resumed, walk
 from activities.targets import read_targets
 from clients.kubernetes import JsonObject
+from clients.paths import object_path
 from contracts.activities import IsolateRequest, StepResult
 from contracts.changes import HOLD_FIELD, QUARANTINED_FIELD
 from contracts.common import Failure, PodTarget
@@ -54,15 +55,18 @@ class IsolateActivities:
         # Policies are looked at again by every attempt, which costs little; the cursor of the labels stays meanwhile.
         beat = partial(keep_cursor, resumed(_WALK))
         refused, notes = self._close_namespaces(sorted({p.namespace for p in pods}), incident, step, beat)
-        failures = list(refused.values())
+        failures: list[Failure] = []
         for change in request.changes:
             if "" not in change.after:
                 beat()
                 failures += self._close_policy(change, incident, step, refused)
         rest = pods[resumed(_WALK).index :]
         known = listed_targets(self._kubernetes, rest, beat, above=_LIST_ABOVE)
-        work = partial(self._label, incident=incident, known=known, refused=frozenset(refused))
-        return walk(_WALK, pods, work, step=step).result(failures, notes)
+        left_open: set[str] = set()
+        work = partial(self._label, incident=incident, known=known, refused=refused.keys(), left_open=left_open)
+        tally = walk(_WALK, pods, work, step=step)
+        # A namespace that is gone with all of its pods has nothing that a policy could be missing for.
+        return tally.result([*(refused[n] for n in sorted(left_open)), *failures], notes)
 
     def _close_namespaces(
         self, namespaces: Sequence[str], incident: str, step: str, beat: Beat
@@ -85,9 +89,9 @@ class IsolateActivities:
         return refused, notes
 
     def _close_policy(self, change: Change, incident: str, step: str, refused: dict[str, Failure]) -> list[Failure]:
+        if change.resource.namespace in refused:
+            return []
         try:
-            if change.resource.namespace in refused:
-                raise Conflict(f"left as it is, because {deny_all_ref(change.resource.namespace)} does not stand")
             apply_change(self._kubernetes, change, incident)
         except TargetGone:
             # A policy that is gone allows nothing. One that came back under its name is found by verification.
@@ -98,9 +102,19 @@ class IsolateActivities:
             return [failure_of(step, change.resource, error)]
         return []
 
-    def _label(self, pod: PodTarget, *, incident: str, known: dict[str, JsonObject], refused: frozenset[str]) -> str:
+    def _label(
+        self,
+        pod: PodTarget,
+        *,
+        incident: str,
+        known: dict[str, JsonObject],
+        refused: Collection[str],
+        left_open: set[str],
+    ) -> str:
         if pod.namespace in refused:
             # Without the deny-all policy the label would only free the pod from the policies that leave it out.
+            check_uid(self._kubernetes.get(object_path("Pod", pod.namespace, pod.name)), pod.ref)
+            left_open.add(pod.namespace)
             raise Conflict(f"not labelled, because {deny_all_ref(pod.namespace)} does not stand")
         edit(self._kubernetes, pod.ref, lambda live: _quarantine(live, incident), known.get(pod.uid))
         return ""

@@ -235,6 +235,15 @@ def test_a_namespace_that_cannot_take_the_policy_gets_no_label_either(
     json_patch(admin, path, {"op": "remove", "path": "/metadata/finalizers"})
 
 
+def test_a_namespace_that_is_gone_with_its_pods_is_no_failure(
+    isolation: IsolateActivities, admin: KubeApi, namespace: str
+) -> None:
+    there = make_pod(admin, namespace, "web-0")
+    gone = there.model_copy(update={"namespace": "not-there", "uid": "1"})
+    result = run(isolation.isolate_pods, request(A, inline(gone, there)))
+    assert (result.done, result.gone, result.failures) == (1, 1, ())
+
+
 def test_a_long_list_comes_from_the_store_and_only_if_its_hash_is_right(
     doors: Doors, isolation: IsolateActivities, admin: KubeApi, namespace: str
 ) -> None:
