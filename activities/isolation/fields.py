@@ -43,8 +43,7 @@ def patch_operations(live: JsonObject, values: Mapping[str, Any]) -> list[JsonOb
         old = field_value(live, pointer)
         parent, name = _split(pointer)
         if old is None and field_value(live, parent) is None:
-            if new is not None:
-                made.setdefault(parent, {})[name] = new
+            made.setdefault(parent, {}).update({} if new is None else {name: new})
             continue
         operations.append({"op": "test", "path": pointer, "value": old})
         if new == old:
@@ -56,7 +55,8 @@ def patch_operations(live: JsonObject, values: Mapping[str, Any]) -> list[JsonOb
             operations.append({"op": "add" if old is None else "replace", "path": pointer, "value": new})
     for parent, members in made.items():
         operations.append({"op": "test", "path": parent, "value": None})
-        operations.append({"op": "add", "path": parent, "value": members})
+        if members:
+            operations.append({"op": "add", "path": parent, "value": members})
     return operations
 
 
