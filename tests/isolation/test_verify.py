@@ -289,7 +289,7 @@ def test_one_pod_costs_at_most_four_calls_an_activity(
     assert len(calls) == 4
 
 
-def test_many_pods_are_read_by_pages(doors: Doors, admin: KubeApi, namespace: str, vpc_cni: None) -> None:
+def test_many_pods_are_read_by_pages(doors: Doors, admin: KubeApi, namespace: str) -> None:
     targets = make_pods(admin, namespace, 12)
     calls: list[str] = []
     counted = counting(doors, calls)
