@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +24,7 @@ from cli.demo_stage import Worker, await_worker, stage, worker_process
 from cli.ending import Code
 from cli.output import Output
 from cli.plan_screen import plan_screen
-from cli.reading import Reading
+from cli.reading import Reading, refresh
 from cli.releasing import release_incident
 from cli.screen import incident_screen
 from cli.starting import outcome_document
@@ -80,6 +81,9 @@ class _Demo:
 
         admin = KubeApi.from_kubeconfig(self._info.kubeconfig_admin)
         self._title("1  A workload with a vulnerable image")
+        deploy_demo_workload(admin)
+        # An earlier demo may have left another image, of which the pods are still being replaced.
+        _settle(admin)
         workload = deploy_demo_workload(admin)
         self._tell(f"deployed {workload.namespace}/{workload.deployment}, {counted(len(workload.pods), 'pod')}, image")
         self._tell(f"  {workload.image}")
@@ -88,11 +92,14 @@ class _Demo:
 
         first = await self._incident(client, workload, loud=True)
         reading, code = await self._decide(client, first, workload)
+        if code is not Code.DONE:
+            self._tell("nothing more is done, and the pod stays contained until somebody releases it:", "bold yellow")
+            self._tell(f"$ firebreak release {first.rpartition('/')[2]} --reason 'denied'")
+            await release_incident(first, reason="denied in the demo", by="", wait=True, output=self._quiet())
+            reading = await refresh(client, first)
         self._title("5  The end of it")
         self._output.show(incident_screen(reading))
         report = await self._evidence(reading)
-        if code is not Code.DONE:
-            await release_incident(first, reason="the demo is over", by="", wait=True, output=self._quiet())
 
         released = await self._release(client, admin)
         self._title("That was it")
@@ -171,8 +178,7 @@ class _Demo:
         if gate.needs_image:
             self._tell(f"The fixed image would be {workload.clean_image}")
         while True:
-            # The prompt goes to stderr, so that stdout holds nothing but the result.
-            answer = typer.prompt("[a]pprove or [d]eny", err=True).strip().lower()
+            answer = _ask()
             if answer in ("a", "approve"):
                 return Verb.APPROVE, "approved in the demo"
             if answer in ("d", "deny"):
@@ -202,8 +208,8 @@ class _Demo:
         from devstack.demo_workload import deploy_demo_workload
 
         self._title("6  A second incident, released")
-        workload = deploy_demo_workload(admin)
-        _settle(admin, workload)
+        deploy_demo_workload(admin)
+        _settle(admin)
         workload = deploy_demo_workload(admin)
         before = snapshot(admin, workload.namespace)
         incident = await self._incident(client, workload, loud=False, turn=1)
@@ -235,14 +241,24 @@ class _Demo:
         return f"{self._info.temporal_ui}/namespaces/default/workflows/{quote(incident, safe='')}"
 
 
-def _settle(admin: KubeApi, workload: DemoWorkload) -> None:
-    """Wait until the rollout is over and only its own pods are left."""
+def _ask() -> str:
+    """The person's answer. The prompt goes to stderr, so that stdout holds nothing but the result."""
+    # The event loop's own handler only notes a Ctrl-C, which would leave the person in front of a deaf prompt.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return str(typer.prompt("[a]pprove or [d]eny", err=True)).strip().lower()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _settle(admin: KubeApi) -> None:
+    """Wait until the workload's rollout is over and only its own pods are left."""
+    from devstack.cluster import DEMO_NAMESPACE as namespace
+    from devstack.demo_workload import NAME
     from devstack.processes import poll
 
-    namespace = workload.namespace
-
     def settled() -> bool:
-        deployment = admin.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{workload.deployment}")
+        deployment = admin.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{NAME}")
         wanted, status = deployment["spec"]["replicas"], deployment["status"]
         if status.get("observedGeneration") != deployment["metadata"]["generation"]:
             return False
