@@ -57,10 +57,14 @@ class ContainmentLoop:
         backoff = _FIRST_BACKOFF
         self._state.mark(self._step, StepState.RUNNING)
         while not stopping() and not self.suspended:
+            was = self._state.containment
             proved = await self._round()
             self.tried = True
             if proved:
                 return
+            if was is Containment.VERIFIED:
+                # What was called verified is not: that is said at once, not after the dense period.
+                await self._state.report()
             self._wake = False
             dense = workflow.now() < dense_until
             if not dense:

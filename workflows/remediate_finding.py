@@ -8,18 +8,15 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import FailureError
 
 from contracts.activities import Assessment, AssessRequest, ReportRequest, ReportResult, RestoreResult
-from contracts.common import Failure, IncidentKey
+from contracts.common import IncidentKey
 from contracts.incidents import (
     Decision,
     DecisionAnswer,
-    GateOpened,
     IncidentInput,
     IncidentView,
     Observation,
-    PathInput,
     PathProgress,
     ReleaseInput,
     ReleaseOrder,
@@ -27,15 +24,13 @@ from contracts.incidents import (
 )
 from contracts.names import GATE, STATE, ActivityName, Handler, WorkflowName
 from contracts.states import GateState, IncidentState, ObservationKind, StepState, Verb
-from plans.model import Gate, Path, Verdict
+from plans.model import Gate
 from workflows import inbox
 from workflows.calls import StepFailed, call, outlive
 from workflows.card import status_card
 from workflows.gates import GateBoard
+from workflows.paths import Paths
 from workflows.record import IncidentRecord
-
-PATH_WORKFLOWS = {Path.POD: WorkflowName.REMEDIATE_PODS}
-"""The paths that have a workflow; the planner shows the steps of the others as `never`."""
 
 
 @workflow.defn(name=WorkflowName.REMEDIATE_FINDING)
@@ -48,30 +43,31 @@ class RemediateFinding:
         key = IncidentKey(workflow_id=info.workflow_id, run_id=info.first_execution_run_id)
         self._start = start
         self._record = IncidentRecord(key, start)
-        self._children: dict[Path, workflow.ChildWorkflowHandle[object, PathProgress]] = {}
-        self._opened: set[Gate] = set()
+        self._paths = Paths(self._record, self._touch)
         self._reassess = False
         self._release: ReleaseOrder | None = None
         self._dirty = False
         self._cancelled = False
         self._published: tuple[object, ...] = ()
-        self._tasks: list[asyncio.Task[None]] = []
 
     @workflow.run
     async def run(self, start: IncidentInput) -> IncidentView:
         """Assess, start the paths, take decisions until the incident can close, and report."""
         await self._assess()
-        if self._record.final is None and self._release is None:
-            self._start_paths()
+        record = self._record
+        if record.final is None and self._release is None and record.assessment and record.board:
+            self._paths.start(record.assessment, record.board)
         while self._record.final is None:
+            self._dirty = False
+            if self._release is not None:
+                await self._undo(self._release)
+                continue
             self._heed_cancellation()
-            self._open_gates()
+            self._pass_gates()
             self._settle()
             self._publish()
             if self._record.final is None:
                 await self._next_event()
-            if self._release is not None:
-                await self._undo(self._release)
         return await self._finish()
 
     # Phases
@@ -101,57 +97,14 @@ class RemediateFinding:
         if assessment.plan.plan_only:
             self._record.final = IncidentState.PLAN_ONLY
 
-    def _start_paths(self) -> None:
-        assessment = self._record.assessment
-        if assessment is None or self._record.board is None:
-            return
-        self._opened = set(self._record.board.in_state(GateState.OPEN))
-        for path in assessment.plan.paths:
-            steps = assessment.plan.steps_of(path)
-            if path in PATH_WORKFLOWS and any(s.decision is not Verdict.NEVER for s in steps):
-                self._tasks.append(asyncio.create_task(self._follow(path, assessment)))
-
-    async def _follow(self, path: Path, assessment: Assessment) -> None:
-        """Run one path as a child and take its last word, or record that it ended without one."""
-        key = self._record.key
-        opened = tuple(self._opening(g) for g in Gate if g in self._opened)
-        try:
-            child = await workflow.start_child_workflow(
-                PATH_WORKFLOWS[path].value,
-                PathInput(incident=key, path=path, assessment=assessment, open_gates=opened),
-                id=f"{key.workflow_id}/{path.value}",
-                result_type=PathProgress,
-                static_summary=f"{path.value} path of {self._start.finding.id}",
-            )
-            self._children[path] = child
-            # A gate may have opened while the child was starting.
-            for gate in [g for g in Gate if g in self._opened - {o.gate for o in opened}]:
-                await child.signal(Handler.GATE_OPENED, self._opening(gate))
-            self._record.progressed(await child)
-        except FailureError as error:
-            self._record.failures[f"{path.value} workflow"] = [
-                Failure(step=path.value, target=key.workflow_id, code="Internal", message=str(error)[:300])
-            ]
-        finally:
-            self._children.pop(path, None)
-            self._dirty = True
-
-    def _opening(self, gate: Gate) -> GateOpened:
-        assert self._record.board is not None
-        return GateOpened(gate=gate, image=self._record.board.image(gate))
-
-    def _open_gates(self) -> None:
-        """Tell the paths about gates that opened since the last look, and expire those whose time is over."""
+    def _pass_gates(self) -> None:
+        """Expire the gates whose time is over, and tell the paths about those that opened."""
         board = self._record.board
         if board is None:
             return
         for gate in board.expire(workflow.now()):
             self._record.note(f"gate {gate.value} expired; an approve opens the question again")
-        now_open = set(board.in_state(GateState.OPEN))
-        for gate in [g for g in Gate if g in now_open - self._opened]:
-            for child in self._children.values():
-                self._send(child, Handler.GATE_OPENED, self._opening(gate))
-        self._opened = now_open
+        self._paths.open_gates(board)
 
     def _settle(self) -> None:
         """Close the incident when nothing is held and nothing can be retried."""
@@ -160,9 +113,8 @@ class RemediateFinding:
             return
         denied = bool(board.in_state(GateState.DENIED))
         if denied and record.read_steps_ended:
-            for child in self._children.values():
-                self._send(child, Handler.STOP, None)
-        if self._children or any(not t.done() for t in self._tasks):
+            self._paths.stop()
+        if self._paths.busy:
             return
         if denied:
             record.final = IncidentState.DENIED
@@ -175,9 +127,8 @@ class RemediateFinding:
         record = self._record
         if record.board is not None:
             record.board.close()
-        for child in list(self._children.values()):
-            self._send(child, Handler.STOP, None)
-        await self._until(lambda: not self._children)
+        self._paths.stop()
+        await self._until(lambda: not self._paths.busy)
         left = tuple(c for c in record.changes.values() if c.key not in record.undone)
         pods = record.assessment.pods if record.assessment else record.view().pods
         request = ReleaseInput(incident=record.key, changes=left, pods=pods, by=order.by, reason=order.reason)
@@ -229,10 +180,12 @@ class RemediateFinding:
 
     # Events
 
+    def _touch(self) -> None:
+        self._dirty = True
+
     async def _next_event(self) -> None:
         deadline = self._record.board.next_deadline() if self._record.board else None
         timeout = max(deadline - workflow.now(), timedelta(seconds=0)) if deadline else None
-        self._dirty = False
         try:
             await self._until(lambda: self._dirty, timeout)
         except TimeoutError:
@@ -253,17 +206,6 @@ class RemediateFinding:
         self._cancelled = True
         self._record.board.close()
         self._record.note("cancelled: running changes are finished, containment stays, the gates are closed")
-
-    def _send(self, child: workflow.ChildWorkflowHandle[object, PathProgress], name: Handler, message: object) -> None:
-        async def deliver() -> None:
-            try:
-                await (child.signal(name, message) if message is not None else child.signal(name))
-            except FailureError as error:
-                # The child ended in the meantime; what it reached comes with its result.
-                workflow.logger.info("signal %s not delivered: %s", name, error)
-
-        self._tasks = [t for t in self._tasks if not t.done()]
-        self._tasks.append(asyncio.create_task(deliver()))
 
     def _publish(self) -> None:
         """Show the state in the Temporal UI: search attributes when they changed, and the status card."""
@@ -326,8 +268,7 @@ class RemediateFinding:
             self._record.note(f"containment broke: {seen.reason[:200]}")
         else:
             self._record.note(f"GuardDuty reported the finding again, {seen.count} times in all. {seen.reason[:200]}")
-        for child in self._children.values():
-            self._send(child, Handler.OBSERVE, seen)
+        self._paths.tell(Handler.OBSERVE, seen)
 
     def _retry(self, again: RetryRequest) -> None:
         record, board = self._record, self._record.board
@@ -343,7 +284,6 @@ class RemediateFinding:
             record.note(f"gate {step.gate.value} waits again: {again.by[:100]} asked for {again.step}")
         elif record.steps[again.step].state is StepState.FAILED or step.gate is Gate.CONTAIN:
             record.note(f"retry of {again.step} by {again.by[:100] or 'unknown'}")
-            for child in self._children.values():
-                self._send(child, Handler.RETRY, again)
+            self._paths.tell(Handler.RETRY, again)
         else:
             record.note(f"retry of {again.step}: it is {record.steps[again.step].state.value}, not failed")

@@ -107,9 +107,10 @@ class RemediatePods:
         steps = [s for s in (state.step("redeploy"), state.step("delete")) if s is not None]
         while steps and not all(state.done(s.step) for s in steps):
             await self._wait(lambda: Gate.ERADICATE in state.open)
-            opened = state.open.pop(Gate.ERADICATE)
             self._suspend(True)
             await self._wait(lambda: self._containment is None or self._containment.idle)
+            # Taken only now: at each wait the path may go on in a new run, which must find the gate open.
+            opened = state.open.pop(Gate.ERADICATE)
             failed = await eradicate(state, opened, lambda: state.stopped)
             self._suspend(False)
             await self._seal("eradicate")

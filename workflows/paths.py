@@ -1,0 +1,123 @@
+"""The paths of one incident: each a child workflow that is started, told about gates, and listened to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+from contracts.activities import Assessment
+from contracts.common import Failure
+from contracts.incidents import GateOpened, PathInput, PathProgress, StepStatus
+from contracts.names import Handler, WorkflowName
+from contracts.states import GateState, StepState
+from plans.model import Gate, Path, Verdict
+from workflows.gates import GateBoard
+from workflows.record import IncidentRecord
+
+PATH_WORKFLOWS = {Path.POD: WorkflowName.REMEDIATE_PODS}
+"""The paths that have a workflow; the planner shows the steps of the others as `never`."""
+
+_Child = workflow.ChildWorkflowHandle[object, PathProgress]
+
+
+class Paths:
+    """Starts the paths of a plan and relays between them and the incident.
+
+    Args:
+        record: Takes what the paths report.
+        changed: Called when a path has ended.
+    """
+
+    def __init__(self, record: IncidentRecord, changed: Callable[[], None]) -> None:
+        self._record = record
+        self._changed = changed
+        self._children: dict[Path, _Child] = {}
+        self._opened: set[Gate] = set()
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a path runs, or something is still on its way to one."""
+        return bool(self._children) or any(not t.done() for t in self._tasks)
+
+    def start(self, assessment: Assessment, board: GateBoard) -> None:
+        """Start a child for each path that has a step to carry out."""
+        self._opened = set(board.in_state(GateState.OPEN))
+        for path in assessment.plan.paths:
+            steps = assessment.plan.steps_of(path)
+            if path in PATH_WORKFLOWS and any(s.decision is not Verdict.NEVER for s in steps):
+                self._spawn(self._follow(path, assessment, board))
+
+    async def _follow(self, path: Path, assessment: Assessment, board: GateBoard) -> None:
+        """Run one path as a child and take its last word, or record that it ended without one."""
+        key = self._record.key
+        opened = tuple(_opening(g, board) for g in Gate if g in self._opened)
+        try:
+            child = await workflow.start_child_workflow(
+                PATH_WORKFLOWS[path].value,
+                PathInput(incident=key, path=path, assessment=assessment, open_gates=opened),
+                id=f"{key.workflow_id}/{path.value}",
+                result_type=PathProgress,
+                static_summary=f"{path.value} path of {self._record.finding.id}",
+            )
+            self._children[path] = child
+            # A gate may have opened, or the incident been released, while the child was starting.
+            for gate in [g for g in Gate if g in self._opened - {o.gate for o in opened}]:
+                await child.signal(Handler.GATE_OPENED, _opening(gate, board))
+            if self._stopping:
+                await child.signal(Handler.STOP)
+            self._record.progressed(await child)
+        except FailureError as error:
+            self._lost(path, str(error))
+        finally:
+            self._children.pop(path, None)
+            self._changed()
+
+    def _lost(self, path: Path, reason: str) -> None:
+        """A path was terminated from outside: what it was doing is unknown, what it changed is on record."""
+        key = self._record.key
+        self._record.failures[f"{path.value} workflow"] = [
+            Failure(step=path.value, target=key.workflow_id, code="Internal", message=reason[:300])
+        ]
+        for name, status in list(self._record.steps.items()):
+            if name.startswith(f"{path.value}.") and status.state is StepState.RUNNING:
+                self._record.steps[name] = StepStatus(step=name, state=StepState.FAILED, detail="its workflow ended")
+
+    def open_gates(self, board: GateBoard) -> None:
+        """Tell the paths about gates that opened since the last look."""
+        now_open = set(board.in_state(GateState.OPEN))
+        for gate in [g for g in Gate if g in now_open - self._opened]:
+            self.tell(Handler.GATE_OPENED, _opening(gate, board))
+        self._opened = now_open
+
+    def stop(self) -> None:
+        """Let every path come to its end; asking again changes nothing."""
+        if not self._stopping:
+            self._stopping = True
+            self.tell(Handler.STOP)
+
+    def tell(self, name: Handler, message: BaseModel | None = None) -> None:
+        """Send a signal to every path that runs."""
+        for child in self._children.values():
+            self._spawn(_deliver(child, name, message))
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        self._tasks = [t for t in self._tasks if not t.done()]
+        self._tasks.append(asyncio.create_task(work))
+
+
+def _opening(gate: Gate, board: GateBoard) -> GateOpened:
+    return GateOpened(gate=gate, image=board.image(gate))
+
+
+async def _deliver(child: _Child, name: Handler, message: BaseModel | None) -> None:
+    try:
+        await (child.signal(name, message) if message is not None else child.signal(name))
+    except FailureError as error:
+        # The child ended in the meantime; what it reached comes with its result.
+        workflow.logger.info("signal %s not delivered: %s", name, error)
