@@ -47,7 +47,11 @@ def assert_denied(policy: str, action: Callable[[], object]) -> None:
 
 
 def contain(firebreak: KubeApi, namespace: str, pod: str) -> None:
-    patch_labels(firebreak, pods_path(namespace, pod), {QUARANTINED: "true", HOLD: "true"})
+    # A ReplicaSet that must delete some of its pods chooses one again and again, even when it may not delete it. The
+    # cost makes it choose the others; without it a rollout may stand still until the hold is released.
+    annotations = {"controller.kubernetes.io/pod-deletion-cost": "2147483647"}
+    metadata = {"labels": {QUARANTINED: "true", HOLD: "true"}, "annotations": annotations}
+    firebreak.request("PATCH", pods_path(namespace, pod), {"metadata": metadata}, content_type=MERGE)
 
 
 @pytest.fixture
