@@ -59,6 +59,8 @@ def demonstrate(approve: str, *, keep: bool, output: Output) -> Code:
     if approve == "ask" and not terminal:
         raise InputError("--approve", "auto, because there is no terminal to ask in", "ask")
     leave = keep or approve == "ask"
+    # What was started must end with the demo also when a build server ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with stage(output, leave=leave) as info, worker_process(info) as worker:
         code = run_async(_Demo(output, info, ask=approve == "ask").run(worker))
     if leave:
