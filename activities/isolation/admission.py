@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from activities.isolation.objects import live_list
 from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import list_path
 from errors import Forbidden
@@ -19,15 +20,19 @@ ADMISSION_POLICIES = (
 _SELECTOR = "app.kubernetes.io/name=firebreak"
 
 
-def admission_problems(kubernetes: Kubernetes) -> list[str]:
+def admission_problems(kubernetes: Kubernetes, *, cached: bool = False) -> list[str]:
     """What is wrong with the admission policies, one clause each; empty when all of them deny.
+
+    Args:
+        kubernetes: The door.
+        cached: See `live_list`.
 
     Raises:
         Throttled, Unavailable: The API server does not answer.
     """
     try:
-        policies = _by_name(kubernetes, "ValidatingAdmissionPolicy")
-        bindings = _by_name(kubernetes, "ValidatingAdmissionPolicyBinding")
+        policies = _by_name(kubernetes, "ValidatingAdmissionPolicy", cached)
+        bindings = _by_name(kubernetes, "ValidatingAdmissionPolicyBinding", cached)
     except Forbidden:
         return ["they may not be read by Firebreak's identity"]
     found = []
@@ -52,5 +57,6 @@ def _problem(policy: JsonObject | None, binding: JsonObject | None, name: str) -
     return ""
 
 
-def _by_name(kubernetes: Kubernetes, kind: str) -> dict[str, JsonObject]:
-    return {o["metadata"]["name"]: o for o in kubernetes.items(list_path(kind), labelSelector=_SELECTOR)}
+def _by_name(kubernetes: Kubernetes, kind: str, cached: bool) -> dict[str, JsonObject]:
+    found = live_list(kubernetes, list_path(kind), cached=cached, selector=_SELECTOR)
+    return {o["metadata"]["name"]: o for o in found}

@@ -53,6 +53,26 @@ def edit(kubernetes: Kubernetes, ref: ResourceRef, decide: Decide, known: JsonOb
     raise AssertionError("the loop above returns or raises")
 
 
+def live_list(kubernetes: Kubernetes, path: str, *, cached: bool, selector: str = "") -> list[JsonObject]:
+    """A short list, as a whole.
+
+    Args:
+        kubernetes: The door.
+        path: Of the collection.
+        cached: Take what the API server's watch cache has, which is what controllers and network plugins act on too.
+            A list that must be current waits up to 100 ms after any write to the cluster, until the cache is told that
+            it has missed nothing (measured: 96 ms against 1 ms).
+        selector: A label selector.
+
+    Raises:
+        Forbidden: Our identity may not list this kind.
+    """
+    if cached:
+        # Without a limit, because the cache answers as a whole, and a page's token does not go with a version.
+        return list(kubernetes.items(path, limit=0, labelSelector=selector, resourceVersion="0"))
+    return list(kubernetes.items(path, labelSelector=selector))
+
+
 def check_uid(live: JsonObject, ref: ResourceRef) -> None:
     """Make sure that a live object is the one that is meant.
 
