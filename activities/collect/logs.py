@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -63,7 +63,13 @@ def _stream(case: PodCase, container: str, previous: str, deadline: Deadline) ->
     case.shared.node_answered(case.node)
     cut = _Cut(first, chunks)
     source = f"GET {path}?container={container}&previous={previous}&timestamps=true"
-    return Found(deadline.watch(cut), source, note=cut.note)
+    return Found(deadline.watch(cut), source, note=cut.note, close=partial(_close, chunks))
+
+
+def _close(chunks: Iterator[bytes]) -> None:
+    """End a stream that may not have been read to its end."""
+    if isinstance(chunks, Generator):
+        chunks.close()
 
 
 class _Cut:

@@ -64,6 +64,7 @@ class Found:
         subject: What it is about; the pod when None.
         redactions: JSON pointers of what was taken out.
         note: Asked when the content has been stored.
+        close: Called in the end, also when nobody read the content, so that no connection stays open.
     """
 
     content: bytes | Iterable[bytes]
@@ -71,6 +72,7 @@ class Found:
     subject: EntrySubject | None = None
     redactions: tuple[str, ...] = ()
     note: Callable[[], str] = field(default=lambda: "")
+    close: Callable[[], None] = field(default=lambda: None)
 
 
 @dataclass(frozen=True)

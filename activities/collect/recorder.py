@@ -83,6 +83,8 @@ class Recorder:
         except Conflict:
             kept = rehash(self.store, f"{self.prefix}/{key}")
             return self._kept(case, task, kept, "the first copy is kept; a later reading differed from it")
+        finally:
+            found.close()
         return Entry(
             key=key,
             sha256=stored.sha256,
