@@ -1,0 +1,96 @@
+"""Worker processes: started, killed as a crash would, and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class WorkerProcess:
+    """One `firebreak worker`."""
+
+    pid: int
+    log: Path
+
+    @property
+    def running(self) -> bool:
+        """Whether it is alive."""
+        try:
+            return psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def kill(self) -> None:
+        """End it at once, without a chance to finish anything."""
+        os.kill(self.pid, signal.SIGKILL)
+        end = time.monotonic() + 10
+        while self.running and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not self.running, f"{self.pid} survived SIGKILL"
+
+
+class Zygote:
+    """Forks workers; see `tests.e2e.zygote`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.zygote"],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def start(self, environment: Mapping[str, str]) -> WorkerProcess:
+        """A new worker with exactly this environment and the shell's PATH and HOME."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._count += 1
+        log = self._folder / f"worker-{self._count}.log"
+        order = {"environment": {**base_environment(), **environment}, "log": str(log)}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return WorkerProcess(int(self._process.stdout.readline()), log)
+
+    def close(self) -> None:
+        """End it and every worker."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+def base_environment() -> dict[str, str]:
+    """What every process needs, and nothing that could lead it to another installation."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
+    return {**kept, "PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+def command_line(arguments: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run one `firebreak` command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "starter", *arguments],
+        cwd=_ROOT,
+        env={**base_environment(), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
