@@ -40,6 +40,13 @@ class ContainmentLoop:
         """Look again now: drift, a repeat, or a retry."""
         self._wake = True
 
+    def targets_gone(self) -> None:
+        """The targets were deleted. A step that was never proved does not become so by that, and the report says it."""
+        state = self._state
+        if not state.done(self._step):
+            state.containment = Containment.NOT_APPLICABLE
+            state.mark(self._step, StepState.SKIPPED, "containment was not proved before the pods were deleted")
+
     async def run(self, stopping: Callable[[], bool]) -> None:
         """Contain, and keep contained."""
         # A path that continues in a new run was at rest: what it had proved stands until somebody wakes it.

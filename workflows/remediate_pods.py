@@ -142,6 +142,8 @@ class RemediatePods:
         state.undo(restored.undone)
         state.failures["pod.clean-up"] = list(restored.failures)
         state.holding = bool(restored.failures)
+        if self._containment is not None:
+            self._containment.targets_gone()
         await self._seal("clean-up")
         if not state.holding:
             raise Stopped
