@@ -15,8 +15,9 @@ from contracts.activities import SealRequest
 from contracts.common import EvidenceState, StoredList
 from contracts.names import ActivityName
 from errors import EvidenceError
+from evidence.document import SealedList
 from evidence.entry import Entry, canonical
-from evidence.manifest import SealedList, seal
+from evidence.manifest import seal
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -7,8 +7,9 @@ from itertools import repeat
 from typing import NamedTuple
 
 from errors import EvidenceError, InputError, TargetGone
+from evidence.document import Header, chain_next, chain_start, is_record, parse_record
 from evidence.entry import canonical, lines_of
-from evidence.manifest import Header, Manifest, chain_next, chain_start, is_record, manifest_key, parse_record
+from evidence.manifest import Manifest, manifest_key
 from evidence.store import EvidenceStore, rehash
 
 Take = Callable[[object, int, int], str]

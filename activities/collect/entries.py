@@ -10,8 +10,8 @@ from activities.collect.model import Wave
 from contracts.activities import CollectResult
 from contracts.common import Failure, StoredList
 from errors import Conflict, TargetGone
+from evidence.document import read_line
 from evidence.entry import Digest, Entry, lines_of
-from evidence.manifest import read_line
 from evidence.store import EvidenceStore, Stored
 
 _MOST_FAILURES: Final = 50

@@ -24,9 +24,9 @@ from contracts.changes import deny_all_change
 from contracts.common import EvidenceState, PodTarget, PodTargets, StoredList
 from devstack.kube import KubeApi
 from errors import EvidenceError, Unavailable
+from evidence.document import read_line
 from evidence.entry import Entry
 from evidence.local import LocalStore
-from evidence.manifest import read_line
 from evidence.read import list_entries
 from evidence.store import Stored, read_bytes
 from evidence.verify import verify

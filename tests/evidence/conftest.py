@@ -9,8 +9,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from mypy_boto3_s3 import S3Client
 
+from evidence.document import SealedList
 from evidence.entry import Entry, EntrySubject
-from evidence.manifest import Head, SealedList, seal
+from evidence.manifest import Head, seal
 from evidence.store import EvidenceStore, open_store
 
 PREFIX = "incidents/gd-1-finding-0a1b2c3d/run-1"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from errors import EvidenceError, TargetGone
+from evidence.document import SealedList, chain_next, chain_start
 from evidence.entry import Entry, Outcome, canonical
-from evidence.manifest import SealedList, chain_next, chain_start, read_manifests, seal
+from evidence.manifest import read_manifests, seal
 from evidence.read import fetch, fetch_all, find_entry, list_entries
 from evidence.store import EvidenceStore, open_store
 from evidence.verify import Problem, ProblemKind, verify
