@@ -26,6 +26,8 @@ from contracts.names import HOLD_LABEL, LABEL_ON, MANAGED_LABEL, QUARANTINE_POLI
 
 _STEP = "sweep"
 _LONGEST_REASON = 300
+_MOST_LEFT_OUT = 50
+"""A selector travels in the URL, which must not become too long."""
 
 
 class SweepActivities:
@@ -64,8 +66,11 @@ class SweepActivities:
         for policy in self._kubernetes.items(list_path("NetworkPolicy"), labelSelector=ours):
             if policy["metadata"]["name"] == QUARANTINE_POLICY:
                 found.add(policy["metadata"]["namespace"])
+        # Pods of a namespace that is known already need not be read for its name: that is nearly all of them.
+        elsewhere = ",".join(f"metadata.namespace!={n}" for n in sorted(found)[:_MOST_LEFT_OUT])
         for label in (QUARANTINED_LABEL, HOLD_LABEL):
-            for page in self._kubernetes.pages(list_path("Pod"), labelSelector=f"{label}={LABEL_ON}"):
+            selector = f"{label}={LABEL_ON}"
+            for page in self._kubernetes.pages(list_path("Pod"), labelSelector=selector, fieldSelector=elsewhere):
                 found.update(pod["metadata"]["namespace"] for pod in page)
                 _beat()
         return sorted(found)
