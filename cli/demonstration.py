@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -32,6 +33,7 @@ from cli.text import counted, duration
 from cli.watching import Goal, follow_until, over, wait_until_over, waiting
 from contracts.common import IncidentKey
 from contracts.incidents import GateView, IncidentView
+from contracts.names import HOLD_LABEL
 from contracts.states import Containment, GateState, Verb
 from errors import EvidenceError, FirebreakError, InputError
 from evidence.read import fetch_all
@@ -86,7 +88,7 @@ class _Demo:
         deploy_demo_workload(admin)
         # An earlier demo may have left another image, of which the pods are still being replaced.
         _settle(admin)
-        workload = deploy_demo_workload(admin)
+        workload = _free(admin, deploy_demo_workload(admin))
         self._tell(f"deployed {workload.namespace}/{workload.deployment}, {counted(len(workload.pods), 'pod')}, image")
         self._tell(f"  {workload.image}")
         client = await connect(self._output)
@@ -121,17 +123,17 @@ class _Demo:
 
     # The scenes
 
-    async def _incident(self, client: Client, workload: DemoWorkload, *, loud: bool, turn: int = 0) -> str:
+    async def _incident(self, client: Client, workload: DemoWorkload, *, loud: bool) -> str:
         """Put a finding about one pod into GuardDuty, start its incident, and wait until the pod is contained."""
         from devstack.aws.prepare import put_findings
 
         if loud:
             self._title("2  A finding of GuardDuty")
-        finding = finding_about(workload.pods[turn], workload, self._info, self._tell if loud else None)
+        finding = finding_about(workload.pods[0], workload, self._info, self._tell if loud else None)
         put_findings(
             self._info.aws_endpoint, region=self._info.region, detector_id=self._info.detector_id, findings=[finding]
         )
-        file = self._folder / f"finding-{turn + 1}.json"
+        file = self._folder / f"finding-{1 if loud else 2}.json"
         file.write_text(json.dumps({"Findings": [finding]}, indent=2), encoding="utf-8")
         [parsed] = read_findings(file.read_bytes())
         if loud:
@@ -212,9 +214,9 @@ class _Demo:
         self._title("6  A second incident, released")
         deploy_demo_workload(admin)
         _settle(admin)
-        workload = deploy_demo_workload(admin)
+        workload = _free(admin, deploy_demo_workload(admin))
         before = snapshot(admin, workload.namespace)
-        incident = await self._incident(client, workload, loud=False, turn=1)
+        incident = await self._incident(client, workload, loud=False)
         held = differences(before, snapshot(admin, workload.namespace))
         self._tell(f"while it is held, {counted(len(held), 'field')} of the cluster's objects differ")
         self._tell("$ firebreak release " + incident.rpartition("/")[2] + " --reason 'false alarm'")
@@ -270,6 +272,20 @@ def _settle(admin: KubeApi) -> None:
         return len(pods) == wanted and all("deletionTimestamp" not in pod["metadata"] for pod in pods)
 
     poll("the rollout to end", settled, 60.0)
+
+
+def _free(admin: KubeApi, workload: DemoWorkload) -> DemoWorkload:
+    """The workload with those of its pods that no incident of an earlier, interrupted demo holds."""
+    path = f"/api/v1/namespaces/{workload.namespace}/pods"
+    held = {
+        pod["metadata"]["uid"]
+        for pod in admin.request("GET", path)["items"]
+        if HOLD_LABEL in pod["metadata"].get("labels", {})
+    }
+    pods = [pod for pod in workload.pods if pod.uid not in held]
+    if not pods:
+        raise DemoError("incidents of earlier demos hold all pods: release them, or run `firebreak down`")
+    return dataclasses.replace(workload, pods=pods)
 
 
 def _view(reading: Reading) -> IncidentView:

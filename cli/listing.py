@@ -42,6 +42,4 @@ async def show_incident(text: str, output: Output) -> Code:
     client = await connect(output)
     reading = await read_incident(client, await resolve(client, text))
     output.result(incident_document(reading), incident_screen(reading))
-    if reading.note:
-        output.say(reading.note, style="yellow")
     return Code.DONE

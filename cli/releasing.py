@@ -178,7 +178,7 @@ def _print(reading: Reading, result: RestoreResult | None, message: str, output:
         "done": result is not None and not failed,
         "undone": [*(result.undone if result else ())],
         "pods_restored": result.pods_restored if result else 0,
-        "kept": [*(result.kept if result else ())],
+        "kept": [*dict.fromkeys(result.kept if result else ())],
         "failures": [f.model_dump(mode="json") for f in (result.failures if result else ())],
         "message": text,
     }
@@ -188,7 +188,7 @@ def _print(reading: Reading, result: RestoreResult | None, message: str, output:
         output.line(f"  {counted(result.pods_restored, 'pod')} restored, {counted(len(undone), 'change')} undone")
         for line in undone:
             output.line(f"  undone  {clean(line, 300)}")
-        for line in result.kept:
+        for line in dict.fromkeys(result.kept):
             output.line(f"  kept    {clean(line, 300)}", "yellow")
         for failure in result.failures:
             output.line(f"  failed  {clean(failure.target, 200)}: {failure.code}, {clean(failure.message, 300)}", "red")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from contracts.incidents import GateView, IncidentView
 from contracts.states import Containment, GateState, IncidentState, StepState
 
 _MOST_ROWS = 20
+_ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~&])")
 _STATE_STYLES = {
     IncidentState.ASSESSING: "cyan",
     IncidentState.CONTAINING: "bold yellow",
@@ -207,16 +209,16 @@ def _without_view(reading: Reading) -> RenderableType:
         _row("Waits at", ", ".join(brief.gates) or "-"),
         _row("Started", f"{moment(brief.started)} ({relative(brief.started, datetime.now(UTC))})"),
     ]
+    severity = f"{brief.severity:g}" if brief.severity is not None else "-"
+    # The details are Markdown with everything from outside escaped; a terminal shows the characters themselves.
+    details = _ESCAPED.sub(r"\1", reading.details).replace("**", "")
     return Group(
-        Text(
-            f"{clean(brief.finding_type, 200)}  severity {brief.severity if brief.severity is not None else '-'}",
-            "bold",
-        ),
+        Text(f"{clean(brief.finding_type, 200)}  severity {severity}", "bold"),
         Text(reading.note, style="bold yellow"),
         Text("What follows is what Temporal itself knows; it may lag behind.", style="dim"),
         *rows,
         Text(""),
-        Text(clean_lines(reading.details, 20_000)),
+        Text(clean_lines(details, 20_000), overflow="fold"),
     )
 
 

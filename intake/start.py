@@ -262,14 +262,18 @@ async def _closed(client: Client, finding: Finding, described: WorkflowExecution
         view = await handle.result(rpc_timeout=_RPC_TIMEOUT)
     known = view.state if view else IncidentState(state) if state in set(IncidentState) else None
     ended = described.close_time
-    status = "" if view or described.status is None else f" ({described.status.name.lower()} in Temporal)"
+    if view is not None:
+        what = f"its incident ended as {view.state.value}"
+    else:
+        status = described.status.name.lower() if described.status else "closed"
+        what = f"its workflow was {status} in Temporal{f' while {known.value}' if known else ''}"
+    when = f" on {ended:%Y-%m-%d at %H:%M:%S} UTC" if ended else ""
     return StartOutcome(
         result=StartResult.CLOSED,
         incident=described.id,
         run_id=described.run_id,
         finding_id=finding.id,
-        message=f"its incident ended{f' as {known.value}' if known else ''}{status}"
-        f"{f' on {ended:%Y-%m-%d at %H:%M:%S} UTC' if ended else ''}, and GuardDuty has seen nothing since",
+        message=f"{what}{when}, and GuardDuty has seen nothing since",
         closed_at=ended,
         state=known,
         evidence=view.evidence if view else None,
