@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
@@ -19,13 +20,22 @@ from temporalio.client import Client
 from cli.check_temporal import pollers
 from cli.embedded import DEFAULT_STACK, environment_of, running_stack, start_stack, stop_stack
 from cli.output import Output
-from errors import Unavailable
+from contracts.names import HOLD_LABEL
+from errors import FirebreakError, Unavailable
 
 if TYPE_CHECKING:
+    from devstack.demo_workload import DemoWorkload
+    from devstack.kube import KubeApi
     from devstack.stack import StackInfo
 
 _WORKER_SECONDS = 60.0
 _STOP_SECONDS = 40.0
+
+
+class DemoError(FirebreakError):
+    """The demo did not go as it should."""
+
+    code = "DemoError"
 
 
 @dataclass(frozen=True)
@@ -98,3 +108,36 @@ async def await_worker(client: Client, worker: Worker) -> None:
                 await asyncio.sleep(0.2)
     except TimeoutError:
         raise Unavailable(f"the worker did not start within {_WORKER_SECONDS:g} s; its log is {worker.log}") from None
+
+
+def settle(admin: KubeApi) -> None:
+    """Wait until the workload's rollout is over and only its own pods are left."""
+    from devstack.cluster import DEMO_NAMESPACE as namespace
+    from devstack.demo_workload import NAME
+    from devstack.processes import poll
+
+    def settled() -> bool:
+        deployment = admin.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{NAME}")
+        wanted, status = deployment["spec"]["replicas"], deployment["status"]
+        if status.get("observedGeneration") != deployment["metadata"]["generation"]:
+            return False
+        if any(status.get(key) != wanted for key in ("replicas", "updatedReplicas", "availableReplicas")):
+            return False
+        pods = admin.request("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]
+        return len(pods) == wanted and all("deletionTimestamp" not in pod["metadata"] for pod in pods)
+
+    poll("the rollout to end", settled, 60.0)
+
+
+def free_pods(admin: KubeApi, workload: DemoWorkload) -> DemoWorkload:
+    """The workload with those of its pods that no incident of an earlier, interrupted demo holds."""
+    path = f"/api/v1/namespaces/{workload.namespace}/pods"
+    held = {
+        pod["metadata"]["uid"]
+        for pod in admin.request("GET", path)["items"]
+        if HOLD_LABEL in pod["metadata"].get("labels", {})
+    }
+    pods = [pod for pod in workload.pods if pod.uid not in held]
+    if not pods:
+        raise DemoError("incidents of earlier demos hold all pods: release them, or run `firebreak down`")
+    return dataclasses.replace(workload, pods=pods)

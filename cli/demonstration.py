@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -17,11 +15,11 @@ from rich.text import Text
 from temporalio.client import Client
 
 from cli.connect import connect, run_async
-from cli.custody import open_location
 from cli.deciding import Wish, decide
 from cli.demo_compare import IGNORED, differences, snapshot
+from cli.demo_evidence import keep_evidence
 from cli.demo_finding import finding_about
-from cli.demo_stage import Worker, await_worker, stage, worker_process
+from cli.demo_stage import DemoError, Worker, await_worker, free_pods, settle, stage, worker_process
 from cli.ending import Code
 from cli.output import Output
 from cli.plan_screen import plan_screen
@@ -31,13 +29,9 @@ from cli.screen import incident_screen
 from cli.starting import outcome_document
 from cli.text import counted, duration
 from cli.watching import Goal, follow_until, over, wait_until_over, waiting
-from contracts.common import IncidentKey
 from contracts.incidents import GateView, IncidentView
-from contracts.names import HOLD_LABEL
 from contracts.states import Containment, GateState, Verb
-from errors import EvidenceError, FirebreakError, InputError
-from evidence.read import fetch_all
-from evidence.verify import verify
+from errors import InputError
 from findings.reader import read_findings
 from intake.start import start_incident
 
@@ -45,12 +39,6 @@ if TYPE_CHECKING:
     from devstack.demo_workload import DemoWorkload
     from devstack.kube import KubeApi
     from devstack.stack import StackInfo
-
-
-class DemoError(FirebreakError):
-    """The demo did not go as it should."""
-
-    code = "DemoError"
 
 
 def demonstrate(approve: str, *, keep: bool, output: Output) -> Code:
@@ -87,8 +75,8 @@ class _Demo:
         self._title("1  A workload with a vulnerable image")
         deploy_demo_workload(admin)
         # An earlier demo may have left another image, of which the pods are still being replaced.
-        _settle(admin)
-        workload = _free(admin, deploy_demo_workload(admin))
+        settle(admin)
+        workload = free_pods(admin, deploy_demo_workload(admin))
         self._tell(f"deployed {workload.namespace}/{workload.deployment}, {counted(len(workload.pods), 'pod')}, image")
         self._tell(f"  {workload.image}")
         client = await connect(self._output)
@@ -103,7 +91,7 @@ class _Demo:
             reading = await refresh(client, first)
         self._title("5  The end of it")
         self._output.show(incident_screen(reading))
-        report = await self._evidence(reading)
+        report = keep_evidence(_view(reading), self._folder, self._tell)
 
         released = await self._release(client, admin)
         self._title("That was it")
@@ -188,33 +176,14 @@ class _Demo:
             if answer in ("d", "deny"):
                 return Verb.DENY, "denied in the demo"
 
-    async def _evidence(self, reading: Reading) -> Path:
-        """Verify the evidence, and copy it out of the stack, which may be taken down."""
-        view = _view(reading)
-        store = open_location(view.evidence.store)
-        prefix = IncidentKey(workflow_id=view.incident, run_id=view.run_id).evidence_prefix
-        found = verify(store, prefix, view.evidence.manifest_sha256, view.evidence.manifests)
-        if not found.ok or not found.manifests:
-            raise EvidenceError(f"the evidence does not hold: {found.problems[:3]}")
-        copied = [key for key, problem in fetch_all(store, prefix, self._folder) if not problem]
-        what = f"{counted(found.artefacts, 'artefact')} in {counted(found.manifests, 'manifest')}"
-        self._tell(f"evidence: {what}, every hash computed again and verified", "bold green")
-        self._tell(f"copied {counted(len(copied), 'file')} to {self._folder / prefix}")
-        if not view.report_key:
-            raise DemoError("the incident ended without a report")
-        key = view.report_key if view.report_key.startswith(prefix) else f"{prefix}/{view.report_key}"
-        report = self._folder / "report.md"
-        shutil.copyfile(self._folder / key, report)
-        return report
-
     async def _release(self, client: Client, admin: KubeApi) -> list[str]:
         """A second incident that turns out to be a false alarm: release it and compare the cluster."""
         from devstack.demo_workload import deploy_demo_workload
 
         self._title("6  A second incident, released")
         deploy_demo_workload(admin)
-        _settle(admin)
-        workload = _free(admin, deploy_demo_workload(admin))
+        settle(admin)
+        workload = free_pods(admin, deploy_demo_workload(admin))
         before = snapshot(admin, workload.namespace)
         incident = await self._incident(client, workload, loud=False)
         held = differences(before, snapshot(admin, workload.namespace))
@@ -253,39 +222,6 @@ def _ask() -> str:
         return str(typer.prompt("[a]pprove or [d]eny", err=True)).strip().lower()
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _settle(admin: KubeApi) -> None:
-    """Wait until the workload's rollout is over and only its own pods are left."""
-    from devstack.cluster import DEMO_NAMESPACE as namespace
-    from devstack.demo_workload import NAME
-    from devstack.processes import poll
-
-    def settled() -> bool:
-        deployment = admin.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{NAME}")
-        wanted, status = deployment["spec"]["replicas"], deployment["status"]
-        if status.get("observedGeneration") != deployment["metadata"]["generation"]:
-            return False
-        if any(status.get(key) != wanted for key in ("replicas", "updatedReplicas", "availableReplicas")):
-            return False
-        pods = admin.request("GET", f"/api/v1/namespaces/{namespace}/pods")["items"]
-        return len(pods) == wanted and all("deletionTimestamp" not in pod["metadata"] for pod in pods)
-
-    poll("the rollout to end", settled, 60.0)
-
-
-def _free(admin: KubeApi, workload: DemoWorkload) -> DemoWorkload:
-    """The workload with those of its pods that no incident of an earlier, interrupted demo holds."""
-    path = f"/api/v1/namespaces/{workload.namespace}/pods"
-    held = {
-        pod["metadata"]["uid"]
-        for pod in admin.request("GET", path)["items"]
-        if HOLD_LABEL in pod["metadata"].get("labels", {})
-    }
-    pods = [pod for pod in workload.pods if pod.uid not in held]
-    if not pods:
-        raise DemoError("incidents of earlier demos hold all pods: release them, or run `firebreak down`")
-    return dataclasses.replace(workload, pods=pods)
 
 
 def _view(reading: Reading) -> IncidentView:

@@ -29,7 +29,8 @@ from contracts.names import HOT_QUEUE, STATE, Handler, WorkflowName, incident_id
 from contracts.states import IncidentState, ObservationKind
 from errors import Conflict, InputError
 from findings.model import Finding
-from intake.summary import about, priority, search_attributes, static_details, static_summary
+from intake.repeats import what_changed
+from intake.summary import priority, search_attributes, static_details, static_summary
 from settings import Settings
 
 OBSERVATION_INTERVAL = timedelta(hours=1)
@@ -172,7 +173,7 @@ async def _attach(
 ) -> StartOutcome | None:
     """Observe if it is due; None when the incident closed in the meantime."""
     handle = client.get_workflow_handle(described.id, run_id=described.run_id)
-    change = await _what_changed(client, handle, finding)
+    change = await what_changed(client, handle, finding)
     result, message = StartResult.ATTACHED, "its incident runs already"
     if change or await _is_due(handle, described, now):
         observation = Observation(
@@ -195,44 +196,6 @@ async def _attach(
     return StartOutcome(
         result=result, incident=described.id, run_id=described.run_id, finding_id=finding.id, message=message
     )
-
-
-async def _what_changed(client: Client, handle: WorkflowHandle[object, object], finding: Finding) -> str:
-    """What of severity and targets differs from the finding that the incident began with; empty when nothing does.
-
-    The beginning is read from the history, which needs no worker.
-    """
-    begun = await _input_of(client, handle)
-    if begun is None:
-        return ""
-    changes = []
-    if begun.finding.severity != finding.severity:
-        changes.append(f"severity {begun.finding.severity:g} became {finding.severity:g}")
-    if _targets(begun.finding) != _targets(finding):
-        changes.append(f"it is about {about(finding)} now")
-    return "; ".join(changes)
-
-
-def _targets(finding: Finding) -> tuple[object, ...]:
-    w, user = finding.workload, finding.user
-    return (
-        (w.kind, w.namespace, w.name, w.uid) if w else None,
-        user.username if user else None,
-        finding.instance_id,
-        finding.cluster.name if finding.cluster else None,
-    )
-
-
-async def _input_of(client: Client, handle: WorkflowHandle[object, object]) -> IncidentInput | None:
-    async for event in handle.fetch_history_events(page_size=1, rpc_timeout=_RPC_TIMEOUT):
-        payloads = event.workflow_execution_started_event_attributes.input.payloads
-        try:
-            (begun,) = await client.data_converter.decode(payloads, [IncidentInput])
-        except (ValueError, RuntimeError):
-            # Another version or a codec that we lack wrote it; then the hour alone decides.
-            return None
-        return begun if isinstance(begun, IncidentInput) else None
-    return None
 
 
 async def _is_due(
