@@ -1,4 +1,4 @@
-"""What the commands `evidence` and `report` do."""
+"""What the commands `evidence` do, and where the evidence of an incident is."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
+from temporalio.client import Client, WorkflowExecutionDescription
 
 from cli.connect import connect
 from cli.ending import Code
 from cli.ids import resolve
 from cli.output import Output
 from cli.reading import Reading, read_incident
-from cli.text import clean, clean_lines, counted
+from cli.text import clean, counted
 from contracts.common import IncidentKey
 from errors import InputError, TargetGone
 from evidence.entry import Entry
 from evidence.read import fetch, fetch_all, list_entries
-from evidence.store import EvidenceStore, open_store, read_bytes
+from evidence.store import EvidenceStore, open_store
 from evidence.verify import verify
 from settings import load_settings
 
@@ -27,6 +28,8 @@ from settings import load_settings
 class Custody:
     """Where the evidence of one incident is."""
 
+    client: Client
+    described: WorkflowExecutionDescription
     reading: Reading
     store: EvidenceStore
     prefix: str
@@ -40,7 +43,7 @@ async def find_custody(text: str, output: Output) -> Custody:
     first_run = described.raw_info.first_run_id or described.run_id
     key = IncidentKey(workflow_id=described.id, run_id=(reading.view.run_id if reading.view else "") or first_run)
     location = reading.view.evidence.store if reading.view else ""
-    return Custody(reading, open_location(location or load_settings().evidence), key.evidence_prefix)
+    return Custody(client, described, reading, open_location(location or load_settings().evidence), key.evidence_prefix)
 
 
 def open_location(location: str) -> EvidenceStore:
@@ -134,27 +137,6 @@ async def verify_evidence(text: str, output: Output) -> Code:
     for p in found.problems:
         output.line(f"  {p.kind.value}  {clean(p.key, 200)}: {clean(p.message, 300)}", "red")
     return Code.DONE if ok else Code.FAILED
-
-
-async def print_report(text: str, output: Output) -> Code:
-    """Print the report: the stored one of an incident that is over, else one made now."""
-    custody = await find_custody(text, output)
-    view = custody.reading.view
-    if view is None or not view.report_key:
-        raise TargetGone(
-            custody.reading.note
-            or f"no report yet: the incident is {view.state.value if view else 'unknown'}; it is "
-            "written when the incident ends"
-        )
-    full = view.report_key if view.report_key.startswith(custody.prefix) else f"{custody.prefix}/{view.report_key}"
-    raw = await asyncio.to_thread(read_bytes, custody.store, full)
-    markdown = raw.decode("utf-8", "replace")
-    key = f"{custody.store.location}/{full}"
-    document: dict[str, JsonValue] = {"incident": custody.reading.brief.incident, "key": key, "markdown": markdown}
-    output.result(document)
-    output.line(clean_lines(markdown, 2_000_000))
-    output.say(key)
-    return Code.DONE
 
 
 def _entry(entry: Entry) -> JsonValue:

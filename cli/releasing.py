@@ -16,7 +16,7 @@ from cli.ending import Code
 from cli.ids import resolve
 from cli.output import Output
 from cli.reading import Reading, Source, read_incident, refresh
-from cli.recorded import recorded_release
+from cli.recorded import read_record
 from cli.text import clean, counted
 from contracts.activities import RestoreResult
 from contracts.common import IncidentKey
@@ -108,7 +108,8 @@ async def _start_release(
         first_run = view.run_id or described.run_id
     else:
         # Somebody ended the workflow from outside, so it left no result; what it changed stands in its history.
-        changes, pods, first_run = await recorded_release(client, described)
+        record = await read_record(client, described)
+        changes, pods, first_run = record.standing, record.pods, record.first_run
     await client.start_workflow(
         WorkflowName.RELEASE_CONTAINMENT.value,
         ReleaseInput(

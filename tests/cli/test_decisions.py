@@ -1,4 +1,5 @@
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from temporalio.client import Client
@@ -158,3 +159,29 @@ class TestRetryAndRelease:
         shown = await firebreak("show", incident)
         assert "terminated" in shown.out
         assert (await firebreak("release", incident, "--json")).json["done"] is True
+
+
+@pytest.mark.usefixtures("worker")
+class TestRecords:
+    async def test_a_running_incident_has_a_draft_of_its_report(
+        self, firebreak: Firebreak, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        # The fake incident names a store that is a folder of the working directory.
+        monkeypatch.chdir(tmp_path)
+        incident = await start()
+        ran = await firebreak("report", incident, "--json")
+        assert ran.code == 0
+        assert (ran.json["draft"], ran.json["key"]) == (True, None)
+        assert incident in ran.json["markdown"]
+
+    async def test_evidence_that_was_never_sealed_does_not_pass(
+        self, firebreak: Firebreak, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        incident = await start()
+        assert (await firebreak("evidence", "list", incident, "--json")).json["entries"] == []
+        ran = await firebreak("evidence", "verify", incident, "--json")
+        assert ran.code == 1
+        assert ran.json["ok"] is False
+        ran = await firebreak("evidence", "get", incident, "../../etc/passwd", "--json")
+        assert (ran.code, ran.error["field"]) in ((2, "KEY"), (2, "key"))
