@@ -113,9 +113,9 @@ class Incident:
         )
         return answer
 
-    async def approve(self, gate: str = "eradicate", **changed: Any) -> DecisionAnswer:
+    async def approve(self, gate: str = "eradicate", *, seconds: float = PATIENCE, **changed: Any) -> DecisionAnswer:
         """Approve a gate once it waits."""
-        return await self.decide(self.decision(await self.waiting(gate), **changed))
+        return await self.decide(self.decision(await self.waiting(gate, seconds), **changed))
 
     async def release(self, seconds: float = PATIENCE) -> IncidentView:
         """Release, and wait for the end."""
