@@ -19,7 +19,10 @@ from errors import InputError
 class Settings(BaseSettings):
     """Where this installation acts and where it keeps what it finds."""
 
-    model_config = SettingsConfigDict(env_prefix="FIREBREAK_", frozen=True, hide_input_in_errors=True)
+    # The defaults stand for "not set", which no pattern has to allow.
+    model_config = SettingsConfigDict(
+        env_prefix="FIREBREAK_", frozen=True, hide_input_in_errors=True, validate_default=False
+    )
 
     account: Annotated[str, Field(pattern=r"^\d{12}$", description="AWS account that findings must come from")] = ""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z0-9]+)+-\d$", description="AWS region of the detector")] = ""

@@ -34,13 +34,27 @@ async def run_worker(client: Client, settings: Settings, stop: asyncio.Event) ->
     """
     activities = registered(open_doors(client, settings))
     with ThreadPoolExecutor(HOT_SLOTS) as hot, ThreadPoolExecutor(SLOW_SLOTS) as slow:
-        common = {"interceptors": [FirebreakInterceptor()], "graceful_shutdown_timeout": GRACE}
-        async with (
-            Worker(client, task_queue=HOT_QUEUE, workflows=WORKFLOWS, workflow_runner=workflow_runner(),
-                   activities=activities[HOT_QUEUE], activity_executor=hot, max_concurrent_activities=HOT_SLOTS, **common),
-            Worker(client, task_queue=SLOW_QUEUE, activities=activities[SLOW_QUEUE], activity_executor=slow,
-                   max_concurrent_activities=SLOW_SLOTS, **common),
-        ):  # fmt: skip
+        fast_worker = Worker(
+            client,
+            task_queue=HOT_QUEUE,
+            workflows=WORKFLOWS,
+            workflow_runner=workflow_runner(),
+            activities=activities[HOT_QUEUE],
+            activity_executor=hot,
+            max_concurrent_activities=HOT_SLOTS,
+            interceptors=[FirebreakInterceptor()],
+            graceful_shutdown_timeout=GRACE,
+        )
+        slow_worker = Worker(
+            client,
+            task_queue=SLOW_QUEUE,
+            activities=activities[SLOW_QUEUE],
+            activity_executor=slow,
+            max_concurrent_activities=SLOW_SLOTS,
+            interceptors=[FirebreakInterceptor()],
+            graceful_shutdown_timeout=GRACE,
+        )
+        async with fast_worker, slow_worker:
             log.info("worker started", cluster=settings.cluster, queues=[HOT_QUEUE, SLOW_QUEUE])
             await stop.wait()
             log.info("worker stopping", grace_seconds=GRACE.total_seconds())

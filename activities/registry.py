@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.client import Client
 
 from activities.assess.assessing import Assessing
+from activities.assess.cluster import ClusterReader
 from activities.collect.activity import Collecting
 from activities.control import PauseGate
 from activities.doors import Doors
@@ -30,10 +31,9 @@ from contracts.timing import TIMINGS
 from evidence.store import open_store
 from settings import Settings
 
-ROOMS = (
-    Assessing,
+_KNOWING_THE_CLUSTER = (Assessing, VerifyActivities)
+_OTHERS = (
     IsolateActivities,
-    VerifyActivities,
     HoldActivities,
     RestoreActivities,
     SweepActivities,
@@ -45,6 +45,7 @@ ROOMS = (
     RolloutActivities,
     DeleteActivities,
 )
+ROOMS = (*_KNOWING_THE_CLUSTER, *_OTHERS)
 
 Activity = Callable[..., Any]
 
@@ -73,8 +74,10 @@ def registered(doors: Doors) -> dict[str, list[Activity]]:
         InputError: The policy file is invalid, so that a worker never starts with rules that nobody meant.
     """
     queues: dict[str, list[Activity]] = {}
-    for room in ROOMS:
-        instance = room(doors)
+    # What assessment has read of the cluster, verification finds: facts that cost twenty calls are read once a minute.
+    cluster = ClusterReader(doors.kubernetes)
+    knowing = [room(doors, cluster) for room in _KNOWING_THE_CLUSTER]
+    for instance in (*knowing, *(room(doors) for room in _OTHERS)):
         for name in dir(instance):
             method = getattr(instance, name)
             definition = activity._Definition.from_callable(method) if callable(method) else None

@@ -7,6 +7,7 @@ import asyncio
 from cli.connect import connect
 from cli.ending import Code
 from cli.output import Output
+from logs import configure_logs
 from settings import load_settings
 from worker import run_worker, stop_on_signals
 
@@ -15,6 +16,8 @@ async def work(output: Output) -> Code:
     """Run the worker until SIGTERM or Ctrl-C."""
     stop = asyncio.Event()
     stop_on_signals(stop)
+    settings = load_settings()
+    configure_logs(settings.log_format)
     client = await connect(output)
-    await run_worker(client, load_settings(), stop)
+    await run_worker(client, settings, stop)
     return Code.DONE

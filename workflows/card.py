@@ -31,10 +31,12 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", line)
 
 
-def approve_command(view: IncidentView, gate: GateView) -> str:
-    """The exact command that approves a waiting gate."""
-    image = " --image REPOSITORY@sha256:DIGEST" if gate.needs_image else ""
-    return f'firebreak approve {view.finding_id} {gate.gate.value} --reason "…"{image}'
+def approve_command(view: IncidentView, gate: GateView) -> list[str]:
+    """The exact command that approves a waiting gate, in lines that the card does not cut."""
+    lines = [f"firebreak approve {view.finding_id} {gate.gate.value}", '  --reason "…"']
+    if gate.needs_image:
+        lines.append("  --image REPOSITORY@sha256:DIGEST")
+    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
 
 def status_card(view: IncidentView) -> str:
@@ -73,7 +75,7 @@ def _gate(view: IncidentView, gate: GateView) -> list[str]:
             "",
             f"**Gate {name} waits for a decision** (until {until}{given})",
             "",
-            f"    {approve_command(view, gate)}",
+            *(f"    {line}" for line in approve_command(view, gate)),
         ]
     last = gate.decisions[-1] if gate.decisions else None
     who = f" by {escape(last.by)}: {escape(last.reason)}" if last and last.counted else ""

@@ -13,7 +13,7 @@ from contracts.names import ActivityName
 from contracts.states import Containment, StepState
 from plans.model import Change, ResourceRef
 from workflows.calls import StepFailed, call
-from workflows.path_state import PathState
+from workflows.path_state import PathState, pods
 
 DENSE_PERIOD = timedelta(seconds=30)
 """How long containment is tried without pause before it is called incomplete."""
@@ -99,7 +99,7 @@ class ContainmentLoop:
                     incident=state.incident, step=self._step, pods=state.pods, changes=tuple(state.policy_changes)
                 ),
                 StepResult,
-                summary=f"quarantine {state.pods.count} pods",
+                summary=f"quarantine {pods(state.pods.count)}",
             )
             proof = await call(
                 ActivityName.VERIFY_CONTAINMENT,
@@ -118,8 +118,8 @@ class ContainmentLoop:
         state.failures[self._step] = list(isolated.failures)
         if proof.missing:
             # Their before-state stands in history now, as part of the proof, so they may be made.
-            known = {c.key for c in state.policy_changes}
-            state.policy_changes += [c for c in proof.missing if c.key not in known]
+            # One for an object that is planned already replaces it: its owner has edited the field meanwhile.
+            state.policy_changes = list({c.key: c for c in (*state.policy_changes, *proof.missing)}.values())
         if proof.containment is Containment.VERIFIED and not isolated.failures:
             await self._verified(proof)
             return True
@@ -135,17 +135,17 @@ class ContainmentLoop:
         state.begin([*state.policy_changes, *self._label_changes()])
 
     def _label_changes(self) -> list[Change]:
-        pods = self._state.pods
-        if pods.reference is None:
-            return [quarantine_change(p, self._step) for p in pods.inline]
+        targets = self._state.pods
+        if targets.reference is None:
+            return [quarantine_change(p, self._step) for p in targets.inline]
         # The single records follow from the stored list; the history carries one for all of them.
         return [
             Change(
                 step=self._step,
-                resource=ResourceRef(kind="PodList", name=pods.reference.key),
-                summary=f"{pods.count} pods quarantined and held by two labels, listed in the evidence",
+                resource=ResourceRef(kind="PodList", name=targets.reference.key),
+                summary=f"{pods(targets.count)} quarantined and held by two labels, listed in the evidence",
                 before={"": None},
-                after={"": pods.reference.sha256},
+                after={"": targets.reference.sha256},
             )
         ]
 
@@ -154,7 +154,7 @@ class ContainmentLoop:
         state.containment = Containment.VERIFIED
         state.contained_at = state.contained_at or proof.at
         gone = f", {proof.gone} gone" if proof.gone else ""
-        state.mark(self._step, StepState.DONE, f"{proof.verified} pods verified{gone}")
+        state.mark(self._step, StepState.DONE, f"{pods(proof.verified)} verified{gone}")
         self.settled = True
         await state.report()
 

@@ -23,7 +23,7 @@ from contracts.names import ActivityName
 from contracts.states import StepState
 from plans.model import Change, ResourceRef, Step
 from workflows.calls import StepFailed, call
-from workflows.path_state import PathState
+from workflows.path_state import PathState, pods
 
 
 class _StepIncomplete(Exception):
@@ -151,12 +151,12 @@ async def _delete(state: PathState, step: Step) -> None:
         ActivityName.DELETE_PODS,
         DeletePodsRequest(incident=state.incident, step=step.step, pods=state.pods),
         StepResult,
-        summary=f"delete {state.pods.count} vulnerable pods",
+        summary=f"delete {pods(state.pods.count)}",
     )
     if result.failures:
         _incomplete(state, step, "not every pod could be deleted", result.failures)
     gone = f", {result.gone} were gone already" if result.gone else ""
-    state.mark(step.step, StepState.DONE, f"{result.done} pods deleted{gone}")
+    state.mark(step.step, StepState.DONE, f"{pods(result.done)} deleted{gone}")
 
 
 def _incomplete(state: PathState, step: Step, detail: str, failures: tuple[Failure, ...]) -> None:

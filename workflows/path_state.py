@@ -13,6 +13,11 @@ from contracts.states import Containment, StepState
 from plans.model import Change, Gate, Step, Verdict
 
 
+def pods(count: int) -> str:
+    """`1 pod`, `3 pods`."""
+    return f"{count} pod{'' if count == 1 else 's'}"
+
+
 class PathState:
     """The record of a path; `report` sends what changed to the incident."""
 
@@ -84,6 +89,7 @@ class PathState:
             if change.key in self.all_undone:
                 del self.all_undone[change.key]
                 self._reported_undone.discard(change.key)
+            if self.changes.get(change.key) != change:
                 self._reported.discard(change.key)
             self.changes[change.key] = change
 

@@ -194,7 +194,7 @@ class RemediateFinding:
     async def _until(self, condition: Callable[[], bool], timeout: timedelta | None = None) -> None:
         while True:
             try:
-                await workflow.wait_condition(condition, timeout=timeout, timeout_summary="until a gate expires")
+                await workflow.wait_condition(condition, timeout=timeout, timeout_summary="until the next gate expires")
                 return
             except asyncio.CancelledError:
                 self._dirty = True

@@ -16,7 +16,7 @@ from plans.model import Gate
 from workflows.calls import StepFailed, Stopped, call, outlive
 from workflows.containment import ContainmentLoop
 from workflows.eradication import eradicate
-from workflows.path_state import PathState
+from workflows.path_state import PathState, pods
 
 
 @workflow.defn(name=WorkflowName.REMEDIATE_PODS)
@@ -94,7 +94,7 @@ class RemediatePods:
             ActivityName.COLLECT_PODS,
             CollectRequest(incident=state.incident, step=step, pods=state.pods),
             CollectResult,
-            summary=f"what the API server knows about {state.pods.count} pods",
+            summary=f"what the API server knows about {pods(state.pods.count)}",
             abandon=lambda: state.stopped,
         )
         await self._seal("collect", (collected.entries,) if collected.entries else ())

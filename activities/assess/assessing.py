@@ -40,10 +40,10 @@ class Assessing:
         InputError: The policy file does not fit; so the worker does not start.
     """
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, cluster: ClusterReader | None = None) -> None:
         self._doors = doors
         self._policy = PolicyFile(doors.settings.policy)
-        self._cluster = ClusterReader(doors.kubernetes)
+        self._cluster = cluster or ClusterReader(doors.kubernetes)
         self._budget = Budget(doors.kubernetes, doors.settings.namespace)
         self._pool = ThreadPoolExecutor(max_workers=POOL_SIZE, thread_name_prefix="assess")
 

@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from activities.isolation.admission import admission_problems
 from clients.kubernetes import JsonObject, Kubernetes
-from clients.paths import group_path, list_path, object_path
+from clients.paths import group_path, list_path
 from errors import FirebreakError, Forbidden, TargetGone
 from plans.observed import ClusterFacts
 
@@ -18,15 +19,6 @@ TTL = 60.0
 """Seconds for which the facts are kept."""
 
 VPC_CNI = "Amazon VPC CNI"
-
-ADMISSION_POLICIES = (
-    "firebreak-pod-marks",
-    "firebreak-hold-delete",
-    "firebreak-hold-change",
-    "firebreak-hold-access",
-    "firebreak-network-policies",
-)
-"""The ValidatingAdmissionPolicies of deploy/admission.yaml; each is bound by a binding of the same name."""
 
 # Whoever may create DaemonSets in a namespace of their own must not be able to pose as the network plugin.
 _SYSTEM_NAMESPACES = frozenset({"kube-system", "calico-system", "cilium"})
@@ -81,24 +73,8 @@ class ClusterReader:
         except Forbidden:
             daemon_sets = []
         enforces, cni = network_plugin(daemon_sets)
-        return ClusterFacts(enforces_policies=enforces, cni=cni, admission_ready=self._admission_ready())
-
-    def _admission_ready(self) -> bool:
-        """Whether every policy stands, fails closed, and is bound to deny without leaving a namespace out."""
-        try:
-            for name in ADMISSION_POLICIES:
-                policy = self._kubernetes.get(object_path("ValidatingAdmissionPolicy", "", name))
-                binding = self._kubernetes.get(object_path("ValidatingAdmissionPolicyBinding", "", name))
-                bound = binding["spec"]
-                if (policy["spec"].get("failurePolicy") or "Fail") != "Fail":
-                    return False
-                if bound.get("policyName") != name or "Deny" not in (bound.get("validationActions") or ()):
-                    return False
-                if bound.get("matchResources"):
-                    return False
-        except (TargetGone, Forbidden):
-            return False
-        return True
+        admission_ready = not admission_problems(self._kubernetes)
+        return ClusterFacts(enforces_policies=enforces, cni=cni, admission_ready=admission_ready)
 
     def _foreign_policies(self) -> Iterable[tuple[str, str]]:
         groups = {g["name"]: g["preferredVersion"]["version"] for g in self._kubernetes.get("/apis")["groups"]}

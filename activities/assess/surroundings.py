@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from activities.assess.reading import controller_of
 from activities.isolation.evaluate import policy_rule
 from activities.isolation.holders import holders_of
+from activities.isolation.objects import live_list
 from activities.isolation.selectors import leaves_out_quarantined, matches, with_expression, without_expression
 from clients.kubernetes import PAGE, JsonObject, Kubernetes
 from clients.paths import list_path
@@ -37,11 +38,14 @@ _MANAGERS = (
 
 
 def read_policies(kubernetes: Kubernetes, namespace: str) -> list[JsonObject]:
-    """The NetworkPolicies of one namespace, reduced to what is asked of them, without our own."""
+    """The NetworkPolicies of one namespace, reduced to what is asked of them, without our own.
+
+    From the watch cache, since containment waits for the plan: what it misses by a moment, verification finds.
+    """
     kept = ("name", "namespace", "uid", "labels", "annotations", "ownerReferences")
     return [
         {"metadata": {k: p["metadata"][k] for k in kept if k in p["metadata"]}, "spec": p.get("spec") or {}}
-        for p in kubernetes.items(list_path("NetworkPolicy", namespace))
+        for p in live_list(kubernetes, list_path("NetworkPolicy", namespace), cached=True)
         if p["metadata"]["name"] != QUARANTINE_POLICY
     ]
 
@@ -99,7 +103,7 @@ def planned_changes(policies: Iterable[JsonObject], namespaces: Iterable[str]) -
 def read_endpoints(kubernetes: Kubernetes, namespace: str) -> dict[str, set[str]]:
     """The uids of what stands behind each Service of a namespace and is ready; "" for what is no object."""
     ready: dict[str, set[str]] = {}
-    for piece in kubernetes.items(list_path("EndpointSlice", namespace)):
+    for piece in live_list(kubernetes, list_path("EndpointSlice", namespace), cached=True):
         service = (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name")
         for endpoint in (piece.get("endpoints") or ()) if service else ():
             # Unknown is to be read as ready.
@@ -130,7 +134,9 @@ def beside(kubernetes: Kubernetes, field: str, value: str, namespace: str, targe
     """
     # With the targets taken out, fifty pods must be left over to look at.
     limit = min(PAGE, _GLANCE + len(targets))
-    page = kubernetes.get(list_path("Pod", namespace), fieldSelector=f"{field}={value}", limit=str(limit))
+    # Any version from 1 on is new enough: so the watch cache answers at once, and unlike with 0 it keeps to the limit.
+    cached = {"resourceVersion": "1", "resourceVersionMatch": "NotOlderThan"}
+    page = kubernetes.get(list_path("Pod", namespace), fieldSelector=f"{field}={value}", limit=str(limit), **cached)
     others = [p for p in page.get("items") or () if p["metadata"]["uid"] not in targets]
     if not others:
         return ""
