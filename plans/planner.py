@@ -86,7 +86,7 @@ def _gates(decided: list[Decided]) -> tuple[GateTerms, ...]:
             GateTerms(
                 gate=gate,
                 decision=Verdict.APPROVAL if waits else Verdict.AUTO,
-                reasons=tuple(dict.fromkeys(step.reason for step in waits or [step for step, _ in guarded])),
+                reasons=_said_once(step.reason for step in waits or [step for step, _ in guarded]),
                 approvals=max(ruling.approvals for _, ruling in guarded),
                 deadline_seconds=min(ruling.deadline for _, ruling in guarded),
                 digest=gate_digest((step for step, _ in guarded), gate),
@@ -105,3 +105,9 @@ def _summary(finding: Finding) -> FindingSummary:
         cluster=finding.cluster.name if finding.cluster is not None else "",
         sample=finding.sample,
     )
+
+
+def _said_once(reasons: Iterable[str]) -> tuple[str, ...]:
+    """Each reason once, and none that another one begins with."""
+    unique = list(dict.fromkeys(reasons))
+    return tuple(r for r in unique if not any(other != r and other.startswith(r) for other in unique))

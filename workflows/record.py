@@ -128,7 +128,7 @@ class IncidentRecord:
             return IncidentState.FAILED
         if self.complete:
             return IncidentState.REMEDIATED
-        return IncidentState.CONTAINING
+        return IncidentState.REMEDIATING
 
     def view(self) -> IncidentView:
         """Everything that `firebreak show` prints."""

@@ -129,7 +129,6 @@ def test_the_fixed_image_gets_into_the_right_containers_and_out_again(
 ) -> None:
     # AWS' orchestrator treats every workload as a Deployment.
     workload = make(admin, namespace, kind)
-    _grant(admin, namespace)
     before = images(read(admin, path(kind, namespace)))
     planned = plan(doors, workload)
     assert planned.failures == () and len(planned.changes) == 1
@@ -147,17 +146,6 @@ def test_the_fixed_image_gets_into_the_right_containers_and_out_again(
     assert undone.undone == (change.key,)
     live = read(admin, path(kind, namespace))
     assert images(live) == before and live and "annotations" not in _without_controller_marks(live)
-
-
-def _grant(admin: KubeApi, namespace: str) -> None:
-    """Let Firebreak patch ReplicaSets here: an installation grants it only where bare ones are run."""
-    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
-    rule = {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["patch"]}
-    admin.request("POST", f"{rbac}/roles", {"metadata": {"name": "extra"}, "rules": [rule]})
-    subject = {"kind": "ServiceAccount", "namespace": "firebreak", "name": "firebreak"}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "extra"}
-    body = {"metadata": {"name": "extra"}, "roleRef": role, "subjects": [subject]}
-    admin.request("POST", f"{rbac}/rolebindings", body)
 
 
 def _without_controller_marks(live: dict[str, Any]) -> dict[str, Any]:
