@@ -27,7 +27,7 @@ $(VENV)/.installed: pyproject.toml uv.lock | $(UV)
 	touch $@
 
 tools: install ## Build the control plane's binaries into your cache (once, about 10 minutes)
-	$(RUN)python -m devstack.tools
+	$(RUN)python -m devstack
 
 demo: install ## Show an incident from finding to report; APPROVE=auto answers its question
 	$(RUN)firebreak demo $(if $(APPROVE),--approve $(APPROVE))

@@ -13,6 +13,7 @@ from temporalio.worker import Worker
 
 from activities.interceptor import FirebreakInterceptor
 from activities.registry import open_doors, registered
+from activities.sweep_schedule import ensure_sweep
 from contracts.names import HOT_QUEUE, SLOW_QUEUE
 from settings import Settings
 from workflows.registry import WORKFLOWS
@@ -55,6 +56,7 @@ async def run_worker(client: Client, settings: Settings, stop: asyncio.Event) ->
             graceful_shutdown_timeout=GRACE,
         )
         async with fast_worker, slow_worker:
+            await ensure_sweep(client, settings.cluster)
             log.info("worker started", cluster=settings.cluster, queues=[HOT_QUEUE, SLOW_QUEUE])
             await stop.wait()
             log.info("worker stopping", grace_seconds=GRACE.total_seconds())

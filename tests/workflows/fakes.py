@@ -94,6 +94,7 @@ class Script:
     restores: list[RestoreResult] = field(default_factory=list)
     calls: list[tuple[str, Any]] = field(default_factory=list)
     paused: int = 0
+    broken: dict[str, str] = field(default_factory=dict)
     gate: dict[str, asyncio.Event] = field(default_factory=dict)
     """Activities that wait, once begun, until their event is set."""
 
@@ -227,7 +228,7 @@ def fake_activities(script: Script) -> Sequence[Callable[..., Any]]:
     @activity.defn(name=ActivityName.SWEEP_HELD_OBJECTS)
     async def sweep(request: SweepRequest) -> SweepResult:
         await begin(ActivityName.SWEEP_HELD_OBJECTS, request)
-        return SweepResult()
+        return SweepResult(broken=script.broken)
 
     return (assess, isolate, verify, collect, seal, acquire, release_lease, lift, plan_redeploy, redeploy, watch,
             delete, restore, report, sweep)  # fmt: skip
