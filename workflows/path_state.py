@@ -86,10 +86,10 @@ class PathState:
     def begin(self, changes: list[Change]) -> None:
         """Remember changes before they are made: they stand in history already. One made again is not undone."""
         for change in changes:
-            if change.key in self.all_undone:
-                del self.all_undone[change.key]
+            again = change.key in self.all_undone
+            if again or self.changes.get(change.key) != change:
+                self.all_undone.pop(change.key, None)
                 self._reported_undone.discard(change.key)
-            if self.changes.get(change.key) != change:
                 self._reported.discard(change.key)
             self.changes[change.key] = change
 
