@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     # The defaults stand for "not set", which no pattern has to allow.
     model_config = SettingsConfigDict(
-        env_prefix="FIREBREAK_", frozen=True, hide_input_in_errors=True, validate_default=False
+        env_prefix="FIREBREAK_", frozen=True, hide_input_in_errors=True, validate_default=False, env_ignore_empty=True
     )
 
     account: Annotated[str, Field(pattern=r"^\d{12}$", description="AWS account that findings must come from")] = ""
@@ -36,6 +36,19 @@ class Settings(BaseSettings):
     ] = "none"
     log_format: Literal["console", "json"] = "json"
     temporal_ui: Annotated[str, Field(description="Base address of the Temporal UI, for links")] = ""
+
+
+def require_installation(settings: Settings) -> Settings:
+    """The settings of a process that acts: it must know whose findings it answers, and where.
+
+    Raises:
+        InputError: One of account, region and cluster is not set; the error names it.
+    """
+    for name in ("account", "region", "cluster"):
+        if not getattr(settings, name):
+            description = Settings.model_fields[name].description or ""
+            raise InputError(f"FIREBREAK_{name.upper()}", description[:1].lower() + description[1:], "nothing")
+    return settings
 
 
 def load_settings() -> Settings:

@@ -15,7 +15,7 @@ from activities.interceptor import FirebreakInterceptor
 from activities.registry import open_doors, registered
 from activities.sweep_schedule import ensure_sweep
 from contracts.names import HOT_QUEUE, SLOW_QUEUE
-from settings import Settings
+from settings import Settings, require_installation
 from workflows.registry import WORKFLOWS
 from workflows.sandbox import workflow_runner
 
@@ -30,10 +30,10 @@ async def run_worker(client: Client, settings: Settings, stop: asyncio.Event) ->
     """Work until `stop` is set, then let what runs finish.
 
     Raises:
-        InputError: The policy file or a setting is invalid.
+        InputError: The policy file or a setting is invalid or missing.
         Unavailable: The cluster, AWS or the evidence store cannot be reached.
     """
-    activities = registered(open_doors(client, settings))
+    activities = registered(open_doors(client, require_installation(settings)))
     with ThreadPoolExecutor(HOT_SLOTS) as hot, ThreadPoolExecutor(SLOW_SLOTS) as slow:
         fast_worker = Worker(
             client,

@@ -77,6 +77,12 @@ class IncidentRecord:
         return any(p.holding for p in self.paths.values())
 
     @property
+    def refused(self) -> bool:
+        """Whether a gate will not open: a person denied it, or closed all of them by cancelling the incident."""
+        board = self.board
+        return board is not None and bool(board.in_state(GateState.DENIED) or board.in_state(GateState.CLOSED))
+
+    @property
     def running(self) -> bool:
         """Whether a step is being carried out."""
         return any(s.state is StepState.RUNNING for s in self.steps.values())
@@ -120,7 +126,7 @@ class IncidentRecord:
             return IncidentState.CONTAINING
         if any(s.state is StepState.RUNNING for s in self._gated((Gate.CREDENTIALS, Gate.ERADICATE, Gate.TERMINATE))):
             return IncidentState.REMEDIATING
-        if self.board.in_state(GateState.DENIED):
+        if self.refused:
             return IncidentState.DENIED
         if self.board.in_state(GateState.WAITING) or self.board.in_state(GateState.EXPIRED):
             return IncidentState.AWAITING_APPROVAL

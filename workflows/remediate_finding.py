@@ -111,12 +111,11 @@ class RemediateFinding:
         record, board = self._record, self._record.board
         if board is None or self._release is not None or record.holding or record.running:
             return
-        denied = bool(board.in_state(GateState.DENIED))
-        if denied and record.read_steps_ended:
+        if record.refused and record.read_steps_ended:
             self._paths.stop()
         if self._paths.busy:
             return
-        if denied:
+        if record.refused:
             record.final = IncidentState.DENIED
         elif record.complete:
             record.final = IncidentState.REMEDIATED

@@ -240,7 +240,7 @@ async def test_cancelling_closes_the_gates_keeps_containment_and_stays_open(star
     await incident.until(waiting)
     await incident.handle.cancel()
     view = await incident.until(lambda v: gate(v, "eradicate") is GateState.CLOSED)
-    assert view.containment is Containment.VERIFIED
+    assert (view.state, view.containment) == (IncidentState.DENIED, Containment.VERIFIED)
     assert not (await incident.decide()).accepted
     await incident.handle.signal(Handler.RELEASE, ReleaseOrder(by="ada"))
     assert (await incident.result()).state is IncidentState.RELEASED
