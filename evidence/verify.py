@@ -63,8 +63,9 @@ class Verification(NamedTuple):
     Attributes:
         ok: Nothing was found. Without a given head this does not cover a cut tail (`head_checked`).
         manifests: How many there are.
-        artefacts: How many were hashed again.
-        bytes: Of these.
+        artefacts: How many are recorded; each was hashed again, and so were the lists that name them. It is what the
+            head counts and `firebreak show` prints.
+        bytes: Of these, as recorded.
         failed_collectors: Entries that say that something could not be collected; no problem of custody.
         head: Hash of the newest manifest.
         head_checked: Whether it was compared with a given one.
@@ -106,6 +107,7 @@ class _Verifier:
         self._more = 0
         self._recorded: dict[str, tuple[Stored, int, int]] = {}
         self._failed = 0
+        self._artefacts = 0
         self._size = 0
 
     def run(self, head: str, count: int) -> Verification:
@@ -121,7 +123,7 @@ class _Verifier:
         return Verification(
             ok=not self._problems,
             manifests=len(chain),
-            artefacts=len(self._recorded),
+            artefacts=self._artefacts,
             bytes=self._size,
             failed_collectors=self._failed,
             head=head_of(chain).sha256,
@@ -170,6 +172,8 @@ class _Verifier:
         if not entry.collected:
             self._failed += 1
             return entry.kind
+        self._artefacts += 1
+        self._size += entry.size
         self._record(Stored(entry.key, entry.sha256, entry.size), number, position)
         return entry.key
 
@@ -188,7 +192,6 @@ class _Verifier:
                 if now is None:
                     self._found(ProblemKind.MISSING, stored.key, "recorded, and not there", number, position)
                     continue
-                self._size += now.size
                 if now.sha256 != stored.sha256:
                     text = f"its hash is {now.sha256}, recorded was {stored.sha256}"
                     self._found(ProblemKind.CHANGED, stored.key, text, number, position)

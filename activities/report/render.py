@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from activities.report.escape import Own, code, finalize, listed
 from activities.report.known import KnownContainer
-from activities.report.summary import first_paragraph, next_steps, timeline, undecided
+from activities.report.paragraph import first_paragraph, undecided
+from activities.report.summary import next_steps, timeline
 from contracts.activities import Assessment
 from contracts.incidents import IncidentView
 from evidence.entry import Entry
@@ -19,7 +20,6 @@ from findings.model import Finding
 
 MOST_ROWS: Final = 500
 """Of a table. Manifests hold everything; a report is read by people."""
-_BOOKKEEPING: Final = frozenset({"entry-list", "report"})
 
 
 def render_report(
@@ -37,10 +37,11 @@ def render_report(
         view: The incident as `firebreak show` prints it.
         finding: The finding that started it.
         assessment: What the plan rests on; None when it is not at hand.
-        entries: The sealed entries of the evidence; those of earlier reports are left out.
+        entries: The sealed entries of the evidence; those of reports are left out.
         known: Containers as they were collected.
     """
-    kept = [e for e in entries if e.kind not in _BOOKKEEPING]
+    kept = [e for e in entries if e.kind != "report"]
+    sealed = [e for e in kept if e.collected]
     return _template().render(
         view=view,
         finding=finding,
@@ -51,7 +52,9 @@ def render_report(
         timeline=timeline(view, finding, kept),
         next_steps=next_steps(view),
         undecided=undecided(view),
-        collected=[e for e in kept if e.collected],
+        sealed=sealed,
+        records=sum(e.kind == "changes" for e in sealed),
+        size=sum(e.size for e in sealed),
         failed=[e for e in kept if not e.collected],
         known=known,
         undone=frozenset(view.undone),

@@ -86,7 +86,11 @@ def test_the_report_is_stored_sealed_and_verified(doors: Doors, environment: Act
     result = environment.run(Reporting(doors).write_report, _request())
     assert result.key == f"{PREFIX}/report/0001.md"
     assert result.evidence.manifests == 2
-    assert verify(doors.store, PREFIX, result.evidence.manifest_sha256, 2).ok
+    verified = verify(doors.store, PREFIX, result.evidence.manifest_sha256, 2)
+    assert verified.ok
+    # Everything that was sealed, this report included.
+    assert (verified.artefacts, verified.bytes) == (result.evidence.artefacts, result.evidence.bytes)
+    assert result.evidence.artefacts == 2
     [entry] = [e for e in list_entries(doors.store, PREFIX) if e.kind == "report"]
     assert entry.sha256 == result.sha256
 

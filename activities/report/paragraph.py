@@ -1,0 +1,101 @@
+"""The first paragraph of the report: what a tired person has to know, in the tense that is true now."""
+
+from __future__ import annotations
+
+from activities.report.escape import Own, code, finalize, moment
+from contracts.incidents import GateView, IncidentView
+from contracts.states import Containment, GateState, IncidentState, StepState
+from findings.model import Finding
+
+_STATES = {
+    IncidentState.ASSESSING: "Firebreak is still finding out what the finding means.",
+    IncidentState.CONTAINING: "Containment is under way.",
+    IncidentState.AWAITING_APPROVAL: "The rest waits for a person to decide.",
+    IncidentState.REMEDIATING: "Approved steps are being carried out.",
+    IncidentState.REMEDIATED: "Every step that the policy allows has been carried out.",
+    IncidentState.DENIED: "A gate was denied or closed, and what it guards was not carried out.",
+    IncidentState.FAILED: "A step failed and can be retried.",
+    IncidentState.PLAN_ONLY: "Nothing was changed: this incident ends with its plan.",
+}
+_DELETE = "delete"
+"""The action of the step after which the pods are gone."""
+
+
+def first_paragraph(view: IncidentView, finding: Finding) -> Own:
+    """What happened, where it stands, and what is waited for."""
+    seen = f", last seen at {moment(finding.last_activity)}" if finding.last_activity else ""
+    parts = [
+        f"GuardDuty reported {code(finding.type)} with severity {finalize(finding.severity)} ({finding.band.value}) "
+        f"about cluster {code(view.cluster)}{seen}.",
+    ]
+    if finding.sample:
+        parts.append("It is a sample finding: there is nothing behind it.")
+    parts.append(f"It concerns {_count(view.pods.count, 'pod')}{_contained(view)}")
+    if view.timings.contained and view.timings.received:
+        seconds = (view.timings.contained - view.timings.received).total_seconds()
+        parts.append(f"Containment took {seconds:.3f} s from the moment at which Firebreak received the finding.")
+    parts.append(_state(view))
+    waiting = [g for g in view.gates if g.state is GateState.WAITING]
+    if waiting:
+        names = ", ".join(g.gate.value for g in waiting)
+        parts.append(f"Waiting for a decision: {names}.")
+    if view.failures:
+        parts.append(f"{_count(len(view.failures), 'thing')} could not be done: see below.")
+    return Own(" ".join(parts))
+
+
+def undecided(view: IncidentView) -> list[GateView]:
+    """Gates behind which something has not been done."""
+    return [g for g in view.gates if g.state is not GateState.OPEN]
+
+
+def is_over(view: IncidentView) -> bool:
+    """Whether the incident has ended, so that it takes no decisions any more."""
+    return view.timings.finished is not None
+
+
+def pods_deleted(view: IncidentView) -> bool:
+    """Whether the step that deletes the pods has come to its end: what was contained is gone."""
+    deleting = {s.step for s in view.plan.steps if s.action == _DELETE} if view.plan else set()
+    return any(s.step in deleting and s.state is StepState.DONE for s in view.steps)
+
+
+def _contained(view: IncidentView) -> str:
+    """What became of the pods, as the rest of a sentence."""
+    one = view.pods.count == 1
+    be, were, they = ("is", "was", "it") if one else ("are", "were", "they")
+    deleted = pods_deleted(view)
+    if view.state is IncidentState.PLAN_ONLY:
+        return ", which Firebreak left as " + ("it is." if one else "they are.")
+    match view.containment:
+        case Containment.VERIFIED if deleted:
+            return f", which {were} cut off from the network, as was proved from the live objects, and then deleted."
+        case Containment.VERIFIED:
+            return f", which {be} cut off from the network; that was proved from the live objects."
+        case Containment.INCOMPLETE if deleted:
+            return f", which {were} deleted; containment had been INCOMPLETE until then: the reasons are below."
+        case Containment.INCOMPLETE:
+            return ", and containment is INCOMPLETE: the reasons are below."
+        case Containment.RELEASED:
+            return f", whose containment was taken back: {they} {be} no longer cut off by this incident."
+        case _ if deleted:
+            return f", which {were} deleted before containment had been proved."
+        case Containment.NOT_APPLICABLE:
+            return ", and there is nothing that could be cut off."
+        case Containment.NONE:
+            return ", nothing of which is cut off."
+
+
+def _state(view: IncidentView) -> str:
+    holds = view.containment in (Containment.VERIFIED, Containment.INCOMPLETE) and not pods_deleted(view)
+    if view.state is IncidentState.RELEASED:
+        if view.containment is Containment.NONE and not view.changes:
+            return "It was released before anything had been changed."
+        return "Everything that Firebreak changed was undone, where it still was as Firebreak left it."
+    if view.state is IncidentState.DENIED and holds:
+        return f"{_STATES[view.state]} Containment stays until somebody releases it."
+    return _STATES[view.state]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
