@@ -59,7 +59,14 @@ class RestoreActivities:
         known = listed_targets(self._kubernetes, pods[tally.index :], partial(keep_cursor, tally), above=_LIST_ABOVE)
         incident = request.incident.workflow_id
         released: set[str] = set()
-        work = partial(self._release_pod, incident=incident, known=known, released=released)
+        # A pod whose change is recorded was changed, even where an attempt before this one has released it already.
+        recorded = frozenset(c.resource.uid for c in request.changes)
+        listed = any(c.resource.kind == _POD_LIST for c in request.changes)
+
+        def work(pod: PodTarget) -> str | None:
+            kept = self._release_pod(pod, incident, known, released)
+            return "" if kept is None and (listed or pod.uid in recorded) else kept
+
         tally = walk(_WALK, pods, work, step=request.step)
         undoing = _Undoing(self._kubernetes, incident, request.step, partial(keep_cursor, tally))
         for change in reversed(request.changes):
@@ -80,7 +87,9 @@ class RestoreActivities:
             failures=(*tally.failures, *undoing.failures)[:MOST_FAILURES],
         )
 
-    def _release_pod(self, pod: PodTarget, *, incident: str, known: dict[str, JsonObject], released: set[str]) -> str:
+    def _release_pod(
+        self, pod: PodTarget, incident: str, known: dict[str, JsonObject], released: set[str]
+    ) -> str | None:
         try:
             kept = release_pod(self._kubernetes, pod, incident, known.get(pod.uid))
         except TargetGone:
@@ -117,7 +126,7 @@ class _Undoing:
         """Let go of the deny-all policy of a namespace; the change is None when the plan did not list it."""
         self._record(change, lambda: release_deny_all(self._kubernetes, namespace, self._incident), namespace)
 
-    def _record(self, change: Change | None, work: Callable[[], str], namespace: str = "") -> None:
+    def _record(self, change: Change | None, work: Callable[[], str | None], namespace: str = "") -> None:
         self._beat()
         try:
             kept = work()
@@ -140,7 +149,10 @@ class _Undoing:
         def decide(live: JsonObject) -> dict[str, Any]:
             kept.clear()
             holders = holders_of(live)
-            rest = others(holders, self._incident)
+            # What containment needs is shared, and the last holder undoes it. Any other value is one incident's own,
+            # and shows itself whether it still is: incidents that are over stay on record as holders of what they
+            # repaired, and must not keep a later one from rolling back.
+            rest = others(holders, self._incident) if _adds_our_expression(change, SELECTOR_FIELD) else ()
             values: dict[str, Any] = {}
             if rest:
                 kept.append(f"{change.resource}: held by {name_holders(rest)}")
