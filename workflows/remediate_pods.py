@@ -122,6 +122,9 @@ class RemediatePods:
     async def _clean_up(self) -> None:
         """The last target is gone: policies, selector edits and labels of containment go too; the fix stays."""
         state = self._state
+        if not state.holding and all(state.done(name) for name in state.plan):
+            # A workload without any pod: nothing was contained, so nothing is to be kept contained either.
+            raise Stopped
         delete = state.step("delete")
         if delete is None or not state.done(delete.step):
             return
