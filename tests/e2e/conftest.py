@@ -17,7 +17,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from contracts.names import CLUSTER, FINDING_ID, FINDING_TYPE, GATE, SEVERITY, STATE
 from devstack import cluster
-from devstack.kube import KubeApi
+from devstack.kube import KubeApi, KubeError
 from devstack.stack import StackInfo
 from tests.e2e.processes import WorkerProcess, Zygote
 from tests.e2e.world import World
@@ -65,13 +65,22 @@ async def new_world(stack: StackInfo, admin: KubeApi) -> AsyncIterator[NewWorld]
         async def make() -> World:
             name = f"t-{uuid.uuid4().hex[:8]}"
             admin.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-            ends.callback(admin.request, "DELETE", f"/api/v1/namespaces/{name}")
+            ends.callback(_delete_namespace, admin, name)
             cluster.grant_namespace_admin(admin, name)
             made = World(stack, admin, await new_temporal_namespace(stack), name)
             ends.push_async_callback(made.close)
             return made
 
         yield make
+
+
+def _delete_namespace(admin: KubeApi, name: str) -> None:
+    try:
+        admin.request("DELETE", f"/api/v1/namespaces/{name}")
+    except KubeError as error:
+        # A test may have deleted it.
+        if error.status != 404:
+            raise
 
 
 async def new_temporal_namespace(stack: StackInfo) -> Client:

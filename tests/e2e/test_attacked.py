@@ -176,7 +176,7 @@ async def test_a_controller_that_puts_a_selector_back_makes_containment_incomple
         # It goes on: what was verified is not called so any longer as soon as Firebreak has looked.
         controller.suspended = False
         controller.put_back()
-        assert policy in (await _sweep(world))[incident.id]
+        await _sweep(world)
         view = await incident.until(lambda v: v.containment is Containment.INCOMPLETE, "incomplete again", 15)
         assert any("put back" in reason for reason in view.reasons)
         await world.close()
@@ -192,9 +192,9 @@ async def test_a_policy_that_opens_a_contained_pod_is_found_by_the_sweep_and_clo
     namespace_admin.request("POST", path, open_policy("backdoor"))
     before = (await incident.view()).last_observed
 
-    broken = await _sweep(world)
+    # The worker's own sweep comes once a minute, and may be first.
+    await _sweep(world)
 
-    assert "backdoor" in broken[incident.id]
     view = await incident.until(lambda v: v.last_observed != before, "the incident hears of it")
     assert any("containment broke" in note and "backdoor" in note for note in view.notes)
     await eventually(lambda: holders(world.get("NetworkPolicy", "backdoor")) == [incident.id], "the policy is closed")
