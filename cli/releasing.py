@@ -30,6 +30,8 @@ _RPC_TIMEOUT = timedelta(seconds=10)
 _INTERVAL = 0.3
 _ASSESS = "assess"
 """The name under which the assessment itself can be tried again, before there is a plan with steps."""
+Names = dict[str, str]
+"""What the object of a change is called, by the change's key."""
 
 
 async def retry_step(text: str, step: str, *, reason: str, by: str, output: Output) -> Code:
@@ -75,7 +77,7 @@ async def release_incident(text: str, *, reason: str, by: str, wait: bool, outpu
     reading = await read_incident(client, described)
     order = ReleaseOrder(by=clean(by, 200) or whoami(), reason=clean(reason, 500))
     if reading.view is not None and reading.view.state is IncidentState.RELEASED and not reading.open:
-        return _print(reading, RestoreResult(), "released already; there is nothing left to undo", output)
+        return _print(reading, RestoreResult(), "released already; there is nothing left to undo", output, {})
     asked = datetime.now(UTC)
     if reading.open:
         handle = client.get_workflow_handle(described.id, run_id=described.run_id)
@@ -85,17 +87,17 @@ async def release_incident(text: str, *, reason: str, by: str, wait: bool, outpu
     else:
         await _start_release(client, described, reading, order)
     if not wait:
-        return _print(reading, None, "asked to undo its changes; `firebreak show` tells how far it is", output)
+        return _print(reading, None, "asked to undo its changes; `firebreak show` tells how far it is", output, {})
     output.say("undoing the changes; Ctrl-C stops waiting, not undoing")
     result = await _outcome(client, reading, asked)
-    if result is None:
-        return _print(
-            await refresh(client, described.id), RestoreResult(), "the incident ended; nothing to undo", output
-        )
     # The incident itself still writes its report; a failed release leaves it open.
-    if reading.open and not result.failures:
+    if result is not None and reading.open and not result.failures:
         await _until_closed(client, described.id)
-    return _print(await refresh(client, described.id), result, "released", output)
+    ended = await refresh(client, described.id)
+    if result is None:
+        return _print(ended, RestoreResult(), "the incident ended; nothing to undo", output, {})
+    names = await _names(client, described, ended)
+    return _print(ended, result, _message(result, names), output, names)
 
 
 async def _start_release(
@@ -168,11 +170,21 @@ def _release_id(incident: str) -> str:
     return f"{incident}/release"
 
 
-def _print(reading: Reading, result: RestoreResult | None, message: str, output: Output) -> Code:
+async def _names(client: Client, described: WorkflowExecutionDescription, reading: Reading) -> Names:
+    """What the objects of an incident's changes are called, by the key of the change."""
+    changes = reading.view.changes if reading.view else (await read_record(client, described)).changes.values()
+    return {change.key: str(change.resource) for change in changes}
+
+
+def _message(result: RestoreResult, names: Names) -> str:
+    if result != RestoreResult():
+        return "released"
+    return "released; nothing that it had changed stood any more" if names else "released; nothing had been changed"
+
+
+def _print(reading: Reading, result: RestoreResult | None, message: str, output: Output, names: Names) -> Code:
     failed = result is not None and bool(result.failures)
     text = "not everything could be undone; the incident stays open, release it again" if failed else message
-    changes = {c.key: c for c in (reading.view.changes if reading.view else ())}
-    undone = [str(changes[key].resource) if key in changes else key for key in (result.undone if result else ())]
     document: dict[str, JsonValue] = {
         "incident": reading.brief.incident,
         "state": reading.view.state.value if reading.view else reading.brief.state,
@@ -185,12 +197,16 @@ def _print(reading: Reading, result: RestoreResult | None, message: str, output:
     }
     output.result(document)
     output.line(text, "bold red" if failed else "bold green" if result else "yellow")
-    if result is not None:
-        output.line(f"  {counted(result.pods_restored, 'pod')} restored, {counted(len(undone), 'change')} undone")
-        for line in undone:
-            output.line(f"  undone  {clean(line, 300)}")
-        for line in dict.fromkeys(result.kept):
-            output.line(f"  kept    {clean(line, 300)}", "yellow")
-        for failure in result.failures:
-            output.line(f"  failed  {clean(failure.target, 200)}: {failure.code}, {clean(failure.message, 300)}", "red")
+    if result is not None and result != RestoreResult():
+        _tell(result, names, output)
     return Code.FAILED if failed else Code.DONE
+
+
+def _tell(result: RestoreResult, names: Names, output: Output) -> None:
+    output.line(f"  {counted(result.pods_restored, 'pod')} restored, {counted(len(result.undone), 'change')} undone")
+    for key in result.undone:
+        output.line(f"  undone  {clean(names.get(key, key), 300)}")
+    for line in dict.fromkeys(result.kept):
+        output.line(f"  kept    {clean(line, 300)}", "yellow")
+    for failure in result.failures:
+        output.line(f"  failed  {clean(failure.target, 200)}: {failure.code}, {clean(failure.message, 300)}", "red")

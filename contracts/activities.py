@@ -237,6 +237,7 @@ class RestoreResult(BaseModel):
     kept: tuple[str, ...] = ()
     """Sentences: what was left as it is, and why (another incident holds it, somebody changed it)."""
     pods_restored: int = 0
+    """Pods that the incident had changed and that are as before; those that it never touched are not among them."""
     failures: tuple[Failure, ...] = ()
 
 

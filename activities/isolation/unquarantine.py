@@ -14,20 +14,20 @@ from contracts.common import PodTarget
 from contracts.names import HOLD_LABEL, LABEL_ON, QUARANTINED_LABEL
 
 
-def release_pod(kubernetes: Kubernetes, pod: PodTarget, incident: str, known: JsonObject | None = None) -> str:
+def release_pod(kubernetes: Kubernetes, pod: PodTarget, incident: str, known: JsonObject | None = None) -> str | None:
     """Let go of a pod; the last holder takes both labels off.
 
     Returns:
-        Why the labels stay, in a sentence, or "".
+        Why the labels stay, in a sentence, or "", or None when the pod carried nothing that this incident could take.
 
     Raises:
         TargetGone: The pod does not exist any more.
         Conflict: Others changed it again and again.
     """
-    kept = ""
+    kept, changed = "", False
 
     def decide(live: JsonObject) -> dict[str, Any]:
-        nonlocal kept
+        nonlocal kept, changed
         kept = ""
         holders = holders_of(live)
         values: dict[str, Any] = {}
@@ -41,10 +41,11 @@ def release_pod(kubernetes: Kubernetes, pod: PodTarget, incident: str, known: Js
         elif values:
             # Tested and not written: an incident that joins at this moment must not lose the labels.
             values[HOLDERS_FIELD] = holders_text(live)
+        changed = bool(values)
         return values
 
     edit(kubernetes, pod.ref, decide, known)
-    return kept
+    return kept if kept or changed else None
 
 
 def _unlabel(live: JsonObject) -> dict[str, Any]:

@@ -26,9 +26,9 @@ MOST_GONE = 20
 SYSTEMIC = (Paused, Throttled, Unavailable)
 """What says nothing about one target: the walk stops, and Temporal's retry goes on at the cursor."""
 
-Work = Callable[[PodTarget], str]
-"""Does one pod's part. Returns why it was left as it is, in a sentence, or "". Raises FirebreakError; TargetGone counts
-as gone."""
+Work = Callable[[PodTarget], str | None]
+"""Does one pod's part. Returns why it was left as it is, in a sentence, or "", or None when there was nothing to do.
+Raises FirebreakError; TargetGone counts as gone."""
 
 
 class Tally(BaseModel):
@@ -40,6 +40,7 @@ class Tally(BaseModel):
     index: int = 0
     done: int = 0
     gone: int = 0
+    untouched: int = 0
     gone_targets: list[str] = []
     failures: list[Failure] = []
     kept: list[str] = []
@@ -80,7 +81,7 @@ def walk(name: str, pods: Sequence[PodTarget], work: Work, *, step: str) -> Tall
             _count(tally, pod, lambda pod=pod: work(pod), step)  # type: ignore[misc]  # mypy cannot infer this default.
         return tally
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix=name) as pool:
-        pending: deque[tuple[PodTarget, Future[str]]] = deque()
+        pending: deque[tuple[PodTarget, Future[str | None]]] = deque()
         try:
             for pod in rest:
                 if len(pending) >= 4 * PARALLEL:
@@ -135,10 +136,12 @@ def stop_if_cancelled() -> None:
         raise CancelledError("cancelled between two targets")
 
 
-def _count(tally: Tally, pod: PodTarget, outcome: Callable[[], str], step: str) -> None:
+def _count(tally: Tally, pod: PodTarget, outcome: Callable[[], str | None], step: str) -> None:
     try:
         kept = outcome()
-        if not kept:
+        if kept is None:
+            tally.untouched += 1
+        elif not kept:
             tally.done += 1
         elif len(tally.kept) < MOST_FAILURES:
             tally.kept.append(kept)

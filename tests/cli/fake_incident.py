@@ -17,6 +17,7 @@ from contracts.incidents import (
     IncidentInput,
     IncidentView,
     Observation,
+    PathProgress,
     ReleaseInput,
     ReleaseOrder,
     RetryRequest,
@@ -47,6 +48,7 @@ class FakeIncident:
         self.last_observed: datetime | None = None
         self.notes: list[str] = []
         self.undone: tuple[str, ...] = ()
+        self.changes = () if self.script == "untouched" else (CHANGE,)
         gates = [Gate.ERADICATE, Gate.TERMINATE] if self.script == "two" else [Gate.ERADICATE]
         self.gates = {
             gate: GateView(
@@ -104,7 +106,7 @@ class FakeIncident:
                 ),
             ),
             gates=tuple(self.gates.values()),
-            changes=(CHANGE,),
+            changes=self.changes,
             undone=self.undone,
             evidence=EvidenceState(store="memory", artefacts=3, manifests=1, manifest_sha256="e" * 64),
             notes=tuple(self.notes),
@@ -115,6 +117,10 @@ class FakeIncident:
     @workflow.update(name=Handler.DECIDE)
     async def decide(self, decision: Decision) -> DecisionAnswer:
         return self._decide(decision, "update")
+
+    @workflow.signal(name=Handler.PROGRESS)
+    def progress(self, progress: PathProgress) -> None:
+        """Only its place in the history matters."""
 
     @workflow.signal(name=Handler.APPROVE)
     def approve(self, decision: Decision) -> None:
@@ -169,7 +175,7 @@ class FakeIncident:
             self._set(gate, state=GateState.CLOSED, deadline=None)
         result: RestoreResult = await workflow.execute_child_workflow(
             WorkflowName.RELEASE_CONTAINMENT.value,
-            ReleaseInput(incident=self.key, changes=(CHANGE,), by=order.by, reason=order.reason),
+            ReleaseInput(incident=self.key, changes=self.changes, by=order.by, reason=order.reason),
             id=f"{self.key.workflow_id}/release",
             result_type=RestoreResult,
         )
@@ -181,6 +187,8 @@ class FakeIncident:
 class FakeRelease:
     @workflow.run
     async def run(self, order: ReleaseInput) -> RestoreResult:
+        if not order.changes:
+            return RestoreResult()
         return RestoreResult(
             undone=tuple(c.key for c in order.changes), kept=("policy kept: others hold it",), pods_restored=1
         )

@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
+from contracts.incidents import PathProgress
 from contracts.names import incident_id
+from plans.model import Path as Chain
 from tests.cli.conftest import ACCOUNT, REGION, Firebreak, Write, detail, working
-from tests.cli.fake_incident import DIGEST
+from tests.cli.fake_incident import CHANGE, DIGEST
 
 pytestmark = [pytest.mark.usefixtures("installation")]
 
@@ -155,10 +157,22 @@ class TestRetryAndRelease:
 
     async def test_release_of_one_that_was_terminated(self, firebreak: Firebreak, start: Start, client: Client) -> None:
         incident = await start()
-        await client.get_workflow_handle(incident).terminate("by hand")
+        handle = client.get_workflow_handle(incident)
+        await handle.signal("progress", PathProgress(path=Chain.POD, changes=(CHANGE,)))
+        await handle.terminate("by hand")
         shown = await firebreak("show", incident)
         assert "terminated" in shown.out
-        assert (await firebreak("release", incident, "--json")).json["done"] is True
+        ran = await firebreak("release", incident)
+        assert ran.code == 0
+        # Names for people, although no result says what the keys mean.
+        assert "undone  Pod shop/checkout-1" in ran.out
+        assert CHANGE.key not in ran.out
+        assert (await firebreak("release", incident, "--json")).json["undone"] == [CHANGE.key]
+
+    async def test_release_of_one_that_changed_nothing(self, firebreak: Firebreak, start: Start) -> None:
+        ran = await firebreak("release", await start("untouched"))
+        assert ran.code == 0
+        assert ran.out.splitlines() == ["released; nothing had been changed"]
 
 
 @pytest.mark.usefixtures("worker")

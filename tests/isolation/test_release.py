@@ -7,7 +7,7 @@ from activities.isolation.hold import HoldActivities
 from activities.isolation.isolate import IsolateActivities
 from activities.isolation.verify import VerifyActivities
 from activities.restore import RestoreActivities
-from contracts.activities import HoldRequest, RestoreRequest, VerifyRequest
+from contracts.activities import HoldRequest, RestoreRequest, RestoreResult, VerifyRequest
 from contracts.changes import deny_all_change, quarantine_change
 from contracts.common import IncidentKey, PodTarget
 from contracts.names import QUARANTINE_POLICY
@@ -200,6 +200,19 @@ def test_a_list_in_the_store_is_released_with_its_one_record(
     asked = RestoreRequest(incident=A, pods=pods, changes=(deny_all_change(namespace, STEP), record))
     result = run(release.restore_changes, asked)
     assert result.pods_restored == 3 and set(result.undone) == {c.key for c in asked.changes} and result.kept == ()
+
+
+def test_pods_that_were_never_touched_are_not_called_restored(
+    doors: Doors, release: RestoreActivities, admin: KubeApi, namespace: str
+) -> None:
+    targets = make_pods(admin, namespace, 3)
+    result = run(release.restore_changes, RestoreRequest(incident=A, pods=inline(*targets)))
+    assert result == RestoreResult()
+    # One that carries our labels counts, although nobody recorded it.
+    isolate(doors, A, targets[0])
+    asked = RestoreRequest(incident=A, pods=inline(*targets))
+    assert run(release.restore_changes, asked).pods_restored == 1
+    assert policy(admin, namespace, QUARANTINE_POLICY) is None
 
 
 def test_a_pod_is_released_with_two_calls(doors: Doors, admin: KubeApi, namespace: str) -> None:
