@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from cli.connect import connect
 from cli.ending import Code
 from cli.ids import resolve
 from cli.output import Output
+from cli.paused import PauseReader
 from cli.reading import Brief, read_incident
 from cli.screen import brief_lines, incident_screen
 from cli.view import brief_document, incident_document
@@ -40,6 +42,10 @@ async def list_incidents(output: Output, *, closed: bool, limit: int) -> Code:
 async def show_incident(text: str, output: Output) -> Code:
     """Print one incident."""
     client = await connect(output)
-    reading = await read_incident(client, await resolve(client, text))
+    with PauseReader(once=True) as pause:
+        reading = await read_incident(client, await resolve(client, text))
+        if reading.open:
+            await asyncio.to_thread(pause.wait)
+        reading = pause.seen(reading)
     output.result(incident_document(reading), incident_screen(reading))
     return Code.DONE

@@ -74,6 +74,15 @@ class Brief:
 
 
 @dataclass(frozen=True)
+class Held:
+    """The pause that holds every change, as `activities.control.Pause` has it. Its words come from outside."""
+
+    by: str
+    reason: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Reading:
     """One incident as it could be read: `view` is None when `source` is visibility."""
 
@@ -84,6 +93,8 @@ class Reading:
     """Why this is all that could be read."""
     details: str = ""
     """The static details, where there is no view."""
+    held: Held | None = None
+    """The pause, where changes are held and the cluster could be asked."""
 
     @property
     def open(self) -> bool:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cli.commands import approve_command, signal_line
+from cli.paused import pause_banner
 from cli.reading import Brief, Reading
 from cli.text import clean, clean_lines, counted, duration, hanging, moment, relative
 from contracts.incidents import GateView, IncidentView
@@ -53,10 +54,11 @@ _STEP_STYLES = {
 
 def incident_screen(reading: Reading) -> RenderableType:
     """Everything that `show` prints for people."""
+    held = [Text(hanging("", pause_banner(reading.held)), "bold yellow")] if reading.held else []
     if reading.view is None:
-        return _without_view(reading)
+        return Group(*held, _without_view(reading))
     view = reading.view
-    parts: list[RenderableType] = [_head(view, reading)]
+    parts: list[RenderableType] = [*held, _head(view, reading)]
     parts += _targets(view)
     for gate in view.gates:
         parts += _gate(view, gate)
@@ -132,13 +134,7 @@ def _targets(view: IncidentView) -> list[RenderableType]:
 
 
 def _gate(view: IncidentView, gate: GateView) -> list[RenderableType]:
-    head = Text("\nGate ", style="bold").append(gate.gate.value, style="bold").append("  ")
-    head.append(gate.state.value, style=_GATE_STYLES[gate.state])
-    if gate.state is GateState.WAITING:
-        head.append(f"  until {moment(gate.deadline)} ({relative(gate.deadline)})", style="dim")
-        if gate.approvals > 1:
-            head.append(f"  {len(gate.approved_by)} of {gate.approvals} approvals")
-    parts: list[RenderableType] = [head]
+    parts: list[RenderableType] = [Text("\n").append_text(gate_line(gate))]
     parts += [Text(hanging("", line, 2), overflow="fold") for line in _gate_reasons(view, gate)]
     for record in gate.decisions[-_MOST_ROWS:]:
         counts = "" if record.counted else f"  not counted: {clean(record.note, 200)}"
@@ -158,6 +154,17 @@ def _gate(view: IncidentView, gate: GateView) -> list[RenderableType]:
     return parts
 
 
+def gate_line(gate: GateView) -> Text:
+    """A gate's name and state; while it waits, also until when and for how many approvals."""
+    line = Text("Gate ", style="bold").append(gate.gate.value, style="bold").append("  ")
+    line.append(gate.state.value, style=_GATE_STYLES[gate.state])
+    if gate.state is GateState.WAITING:
+        if gate.approvals > 1:
+            line.append(f"  {len(gate.approved_by)} of {gate.approvals} approvals")
+        line.append(f"  until {moment(gate.deadline)} ({relative(gate.deadline)})", style="dim")
+    return line
+
+
 def _gate_reasons(view: IncidentView, gate: GateView) -> list[str]:
     lines = [f"guards {', '.join(gate.steps)}"] if gate.steps else []
     terms = view.plan.terms(gate.gate) if view.plan else None
@@ -167,8 +174,13 @@ def _gate_reasons(view: IncidentView, gate: GateView) -> list[str]:
 def _steps(view: IncidentView) -> list[RenderableType]:
     if not view.steps:
         return []
+    return [Text("\nSteps", style="bold"), *step_lines(view)]
+
+
+def step_lines(view: IncidentView) -> list[Text]:
+    """Each step with its state and what became of it; a long sentence is wrapped."""
     rows = []
-    width = max(len(clean(step.step, 60)) for step in view.steps) + 2
+    width = max((len(clean(step.step, 60)) for step in view.steps), default=0) + 2
     for step in view.steps:
         label = f"  {clean(step.step, 60):<{width}}{step.state.value:<9}"
         shown = hanging(label, step.detail) if step.detail else label.rstrip()
@@ -177,7 +189,7 @@ def _steps(view: IncidentView) -> list[RenderableType]:
             .append(shown[width + 2 : len(label)], style=_STEP_STYLES[step.state])
             .append(shown[len(label) :])
         )
-    return [Text("\nSteps", style="bold"), *rows]
+    return rows
 
 
 def _evidence(view: IncidentView) -> list[str]:

@@ -17,6 +17,8 @@ def incident_document(reading: Reading) -> dict[str, JsonValue]:
     document["open"] = reading.open
     document["source"] = reading.source.value
     document["note"] = reading.note
+    held = reading.held
+    document["paused"] = {"by": held.by, "reason": held.reason, "at": held.at} if held else None
     return document
 
 

@@ -7,14 +7,15 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from pydantic import JsonValue
-from rich.console import Group
-from rich.text import Text
+from rich.console import ConsoleDimensions
 from temporalio.client import Client
 
 from cli.connect import connect
 from cli.ending import Code
 from cli.ids import resolve
+from cli.live_screen import live_screen
 from cli.output import Output
+from cli.paused import PauseReader, pause_banner
 from cli.reading import Reading, read_incident, refresh
 from cli.screen import incident_screen, state_line
 from cli.text import clean
@@ -39,19 +40,22 @@ async def watch_incident(text: str, output: Output) -> Code:
     """Print an incident whenever it changed, until it closes."""
     client = await connect(output)
     described = await resolve(client, text)
-    seen: JsonValue = None
+    seen: tuple[JsonValue, ConsoleDimensions] | None = None
     first = await read_incident(client, described)
     reading = first
-    with output.live(output.out) as region:
-        async for reading in _follow(client, first):
-            document = incident_document(reading)
-            if document == seen:
+    with output.live(output.out) as region, PauseReader() as pause:
+        if first.open:
+            # A pause that holds already belongs to the first picture.
+            await asyncio.to_thread(pause.wait)
+        async for reading in _follow(client, first, pause):
+            document, size = incident_document(reading), output.out.size
+            if (document, size) == seen:
                 continue
-            seen = document
+            seen = document, size
             if output.json:
                 output.document(document)
             elif region is not None:
-                region.update(Group(incident_screen(reading), Text("\nCtrl-C stops watching.", "dim")), refresh=True)
+                region.update(live_screen(reading, size.width, size.height), refresh=True)
             else:
                 output.line(progress_line(reading))
     # What was drawn live is gone; the end stays on the screen.
@@ -94,13 +98,14 @@ async def follow_until(client: Client, incident: str, output: Output, goal: Goal
     said = ""
     first = await refresh(client, incident)
     reading = first
-    async for reading in _follow(client, first):
-        line = progress_line(reading)
-        if line != said:
-            output.say(f"{clean(reading.brief.finding_id, 40)}  {line}", style="")
-            said = line
-        if goal(reading):
-            break
+    with PauseReader() as pause:
+        async for reading in _follow(client, first, pause):
+            line = progress_line(reading)
+            if line != said:
+                output.say(f"{clean(reading.brief.finding_id, 40)}  {line}", style="")
+                said = line
+            if goal(reading):
+                break
     return reading
 
 
@@ -125,15 +130,16 @@ def waiting(view: IncidentView) -> tuple[str, ...]:
 def progress_line(reading: Reading) -> str:
     """Where an incident stands, in one line."""
     view = reading.view
+    held = f"  {pause_banner(reading.held)}" if reading.held else ""
     if view is None:
-        return f"{reading.brief.state or reading.brief.status}: {reading.note}"
+        return f"{reading.brief.state or reading.brief.status}: {reading.note}{held}"
     line = state_line(view).plain
     running = [s.step for s in view.steps if s.state is StepState.RUNNING]
     if running:
         line += f"  running {', '.join(clean(s, 60) for s in running)}"
     if waiting(view):
         line += f"  waits at {', '.join(waiting(view))}"
-    return line if reading.open else f"{line}  closed"
+    return line + held if reading.open else f"{line}  closed"
 
 
 def _too_late(reading: Reading, output: Output) -> Code:
@@ -145,10 +151,10 @@ def _too_late(reading: Reading, output: Output) -> Code:
     return Code.FAILED
 
 
-async def _follow(client: Client, reading: Reading) -> AsyncIterator[Reading]:
+async def _follow(client: Client, reading: Reading, pause: PauseReader) -> AsyncIterator[Reading]:
     """Readings until the workflow closes; the last one is of the closed workflow."""
-    yield reading
+    yield pause.seen(reading)
     while reading.open:
         await asyncio.sleep(_INTERVAL)
         reading = await refresh(client, reading.brief.incident)
-        yield reading
+        yield pause.seen(reading)
