@@ -15,7 +15,7 @@ from activities.assess.provenance import confirm, contradiction
 from activities.assess.reading import Reader
 from cli.embedded import use_embedded_stack
 from cli.output import Output
-from cli.plan import load_policy_file
+from cli.policy_file import load_policy_file
 from clients.aws import Aws
 from clients.kubernetes import POOL_SIZE, Kubernetes
 from contracts.common import INLINE_LIMIT

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cli.checks import Check, fail, guarded, ok, warn
-from cli.plan import load_policy_file
+from cli.policy_file import load_policy_file
 from cli.text import clean, counted
 from clients.aws import Aws
 from errors import FirebreakError

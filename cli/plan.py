@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cli.ending import Code
 from cli.options import FindingFile, Json
 from cli.output import Output
-
-if TYPE_CHECKING:
-    from plans.policy import Policy
 
 
 def plan(
@@ -32,6 +29,7 @@ def plan(
 
     from cli.findings import read_given
     from cli.plan_screen import plan_screen
+    from cli.policy_file import load_policy_file
     from plans.document import plan_document
     from plans.planner import make_plan
     from settings import load_settings
@@ -50,24 +48,3 @@ def plan(
     for made in plans:
         output.show(plan_screen(made))
     return Code.DONE
-
-
-def load_policy_file(path: object) -> Policy:
-    """The policy of a file, or the defaults when there is none.
-
-    Raises:
-        InputError: The file cannot be read, or does not fit.
-    """
-    from pathlib import Path
-
-    from errors import InputError
-    from plans.policy import Policy, load_policy
-
-    if path is None:
-        return Policy()
-    try:
-        text = Path(str(path)).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise InputError("policy", "a readable file", f"{path} ({reason})") from None
-    return load_policy(text)

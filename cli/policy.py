@@ -30,7 +30,7 @@ def check(
     """
     output = Output(json)
 
-    from cli.plan import load_policy_file
+    from cli.policy_file import load_policy_file
     from cli.text import clean, counted, duration
 
     policy = load_policy_file(file)

@@ -99,7 +99,7 @@ class RemediatePods:
         )
         await self._seal("collect", (collected.entries,) if collected.entries else ())
         failed = f", {len(collected.failures)} collectors failed" if collected.failures else ""
-        state.mark(step, StepState.DONE, f"{collected.artefacts} artefacts{failed}", list(collected.failures))
+        state.mark(step, StepState.DONE, f"{collected.artefacts} artefacts collected{failed}", list(collected.failures))
         await state.report()
 
     async def _eradicate(self) -> None:
