@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,7 +34,7 @@ def check(
     from cli.policy_file import load_policy_file
     from cli.text import clean, counted, duration
 
-    policy = load_policy_file(file)
+    policy = load_policy_file(Path(file))
     output.result({"ok": True, "digest": policy.digest, "policy": policy.model_dump(mode="json")})
     output.line(f"{file} is valid.", "bold green")
     for name in type(policy.gates).model_fields:
