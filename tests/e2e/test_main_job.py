@@ -58,7 +58,11 @@ async def test_from_the_finding_to_the_fixed_image(own: World, admin: KubeApi, t
     accused, others = workload.pods[0], workload.pods[1:]
     file = _published_finding(own, workload, tmp_path)
 
-    started = firebreak(own, "start", str(file), "--wait", "--timeout", "90", code=3)
+    incident = own.incident(firebreak(own, "start", str(file))["incident"])
+    await incident.contained()
+    await incident.collected()
+    started = firebreak(own, "start", str(file), "--wait", "--timeout", "1", code=3)
+    assert (started["outcome"], started["incident"]) == ("attached", incident.id)
     assert started["containment"] == "verified"
     assert started["state"] == "AwaitingApproval"
     assert [p["uid"] for p in started["targets"]["pods"]] == [accused.uid]
@@ -71,7 +75,7 @@ async def test_from_the_finding_to_the_fixed_image(own: World, admin: KubeApi, t
     finding_id = started["finding_id"]
     approved = firebreak(own, "approve", finding_id, "--reason", "seen", "--image", CLEAN_IMAGE)
     assert approved["accepted"]
-    view = await own.incident(started["incident"]).result()
+    view = await incident.result()
 
     assert view.state is IncidentState.REMEDIATED
     assert {s.step: s.state.value for s in view.steps} == {
