@@ -81,7 +81,7 @@ async def _lift_hold(state: PathState, step: Step) -> None:
     """Hold comes off so that controllers can delete; the quarantine stays (design: Isolation, 4)."""
     result = await call(
         ActivityName.LIFT_HOLD,
-        HoldRequest(incident=state.incident, step=step.step, pods=state.pods),
+        HoldRequest(incident=state.incident, step=step.step, pods=state.deletable),
         StepResult,
         summary="lift the hold; the quarantine stays",
     )
@@ -142,6 +142,11 @@ async def _roll_back(state: PathState, step: Step, changes: list[Change]) -> Non
     state.undo(restored.undone)
     if restored.failures:
         _incomplete(state, step, "the rollout failed and could not be rolled back", restored.failures)
+    left = [c for c in changes if c.key not in restored.undone]
+    if left:
+        kept = "; ".join(restored.kept) or "they are not what was left"
+        failures = tuple(Failure(step=step.step, target=str(c.resource), code="Conflict", message=kept) for c in left)
+        _incomplete(state, step, "the rollout failed and was not rolled back everywhere", failures)
 
 
 async def _delete(state: PathState, step: Step) -> None:
@@ -149,9 +154,9 @@ async def _delete(state: PathState, step: Step) -> None:
     await state.report()
     result = await call(
         ActivityName.DELETE_PODS,
-        DeletePodsRequest(incident=state.incident, step=step.step, pods=state.pods),
+        DeletePodsRequest(incident=state.incident, step=step.step, pods=state.deletable),
         StepResult,
-        summary=f"delete {pods(state.pods.count)}",
+        summary=f"delete {pods(state.deletable.count)}",
     )
     if result.failures:
         _incomplete(state, step, "not every pod could be deleted", result.failures)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from temporalio import workflow
 
-from contracts.common import EvidenceState, Failure
+from contracts.common import EvidenceState, Failure, PodTargets
 from contracts.incidents import GateOpened, PathInput, PathProgress, StepStatus
 from contracts.names import Handler
 from contracts.states import Containment, StepState
@@ -72,6 +72,13 @@ class PathState:
     def step(self, action: str) -> Step | None:
         """The planned step of this action, or None when the plan has none or policy says never."""
         return self.plan.get(f"{self.start.path.value}.{action}")
+
+    @property
+    def deletable(self) -> PodTargets:
+        """The pods without the static ones, which the node would only start again: those stay held."""
+        rest = tuple(p for p in self.pods.inline if not p.static)
+        left_out = len(self.pods.inline) - len(rest)
+        return self.pods.model_copy(update={"count": self.pods.count - left_out, "inline": rest})
 
     def mark(self, step: str, state: StepState, detail: str = "", failures: list[Failure] | None = None) -> None:
         """Say where a step stands; its failures replace those of its last attempt."""

@@ -126,7 +126,9 @@ class RemediatePods:
             # A workload without any pod: nothing was contained, so nothing is to be kept contained either.
             raise Stopped
         delete = state.step("delete")
-        if delete is None or not state.done(delete.step):
+        if delete is None or not state.done(delete.step) or state.deletable.count < state.pods.count:
+            # Something is left that containment is for.
+            await state.report()
             return
         self._suspend(True)
         fixes = {s.step for s in (state.step("redeploy"), delete) if s is not None}

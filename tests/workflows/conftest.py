@@ -88,15 +88,17 @@ class Incident:
 
     async def until(self, condition: Callable[[IncidentView], bool], seconds: float = 20) -> IncidentView:
         """Await a condition on the view; the failure shows the view."""
-        async with asyncio.timeout(seconds):
-            try:
+        view: IncidentView | None = None
+        try:
+            async with asyncio.timeout(seconds):
                 while True:
                     view = await self.view()
                     if condition(view):
                         return view
                     await asyncio.sleep(0.02)
-            except TimeoutError:
-                raise AssertionError(f"not reached: {view.model_dump_json(indent=1, exclude={'plan'})}") from None
+        except TimeoutError:
+            seen = view.model_dump_json(indent=1, exclude={"plan"}) if view else "no answer"
+            raise AssertionError(f"not reached: {seen}") from None
 
     async def decision(self, gate: str = "eradicate", **changed: object) -> Decision:
         view = await self.until(lambda v: any(g.gate == gate for g in v.gates))

@@ -140,7 +140,7 @@ def fake_activities(script: Script) -> Sequence[Callable[..., Any]]:
         finding: Finding = request.finding
         plan = make_plan(finding, script.observed, script.policy, act_on_sample=request.act_on_sample)
         pods = tuple(
-            PodTarget(namespace=p.namespace, name=p.name, uid=p.uid, node=p.node, workload=p.workload)
+            PodTarget(namespace=p.namespace, name=p.name, uid=p.uid, node=p.node, workload=p.workload, static=p.static)
             for p in script.observed.pods
         )
         return Assessment(

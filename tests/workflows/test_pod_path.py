@@ -311,3 +311,31 @@ async def test_a_path_with_a_long_history_goes_on_in_a_new_run_and_forgets_nothi
     assert len(incident.script.called(ActivityName.COLLECT_PODS)) == collected == 1
     taken_away = incident.script.called(ActivityName.RESTORE_CHANGES)[-1]
     assert {c.resource.kind for c in taken_away.changes} == {"NetworkPolicy", "Pod"}
+
+
+async def test_a_static_pod_among_the_targets_is_neither_deleted_nor_let_go(start: Start) -> None:
+    seen = observed()
+    static = seen.pods[1].model_copy(update={"static": True, "workload": None, "owner": None})
+    incident = await start(Script(observed=seen.model_copy(update={"pods": (seen.pods[0], static)})))
+    await incident.until(waiting)
+    await incident.decide()
+    view = await incident.until(lambda v: v.state is IncidentState.REMEDIATED)
+    assert [p.uid for p in incident.script.called(ActivityName.DELETE_PODS)[0].pods.inline] == ["p-0"]
+    assert [p.uid for p in incident.script.called(ActivityName.LIFT_HOLD)[0].pods.inline] == ["p-0"]
+    assert not incident.script.called(ActivityName.RESTORE_CHANGES), "what still runs stays contained"
+    assert view.timings.finished is None
+    await incident.handle.signal(Handler.RELEASE, ReleaseOrder(by="ada", reason="the manifest is gone from the node"))
+    assert (await incident.result()).state is IncidentState.RELEASED
+
+
+async def test_a_rollback_that_left_something_is_not_called_one(start: Start) -> None:
+    failed = RolloutResult(complete=False, failures=())
+    kept = RestoreResult(kept=("Deployment shop/checkout: left as it is, because somebody changed it",))
+    incident = await start(Script(rollouts=[failed], restores=[kept]))
+    await incident.until(waiting)
+    await incident.decide()
+    view = await incident.until(lambda v: step(v, "pod.redeploy") is StepState.FAILED)
+    detail = next(s.detail for s in view.steps if s.step == "pod.redeploy")
+    assert "not rolled back" in detail
+    assert [f.code for f in view.failures] == ["Conflict"]
+    assert not view.undone
