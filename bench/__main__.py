@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import time
 
@@ -38,6 +39,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, measures nothing well")
     parser.add_argument("--json", action="store_true", help="one JSON document with every figure")
     given = parser.parse_args()
+    # What was started must end with the benchmark also when a build server ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     facts = machine()
     results = asyncio.run(_run(given.only or list(BENCHMARKS), quick=given.quick))
     if given.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from concurrent.futures import ThreadPoolExecutor
 
 from temporalio.client import Client
@@ -12,7 +13,7 @@ from temporalio.worker import Worker
 
 from activities.interceptor import FirebreakInterceptor
 from bench.empty import QUEUE, EmptyIncident, EmptyPath, empty_assess, empty_isolate, empty_verify
-from worker import GRACE, HOT_SLOTS, stop_on_signals
+from worker import CACHED_WORKFLOWS, GRACE, HOT_SLOTS, stop_on_signals
 from workflows.sandbox import workflow_runner
 
 
@@ -21,6 +22,8 @@ async def _main() -> None:
     stop_on_signals(stop)
     config = ClientConfig.load_client_connect_config()
     client = await Client.connect(**config, data_converter=pydantic_data_converter)
+    gc.collect()
+    gc.freeze()
     with ThreadPoolExecutor(HOT_SLOTS) as executor:
         async with Worker(
             client,
@@ -30,6 +33,7 @@ async def _main() -> None:
             activities=[empty_assess, empty_isolate, empty_verify],
             activity_executor=executor,
             max_concurrent_activities=HOT_SLOTS,
+            max_cached_workflows=CACHED_WORKFLOWS,
             interceptors=[FirebreakInterceptor()],
             graceful_shutdown_timeout=GRACE,
         ):

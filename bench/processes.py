@@ -33,6 +33,11 @@ def peak_memory(pid: int) -> int:
         return 0
 
 
+def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
+    """The processor time that each process has used so far."""
+    return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}
+
+
 @dataclass(frozen=True)
 class Ran:
     """A program that ran to its end."""

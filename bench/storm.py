@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from rich.table import Table
+
 from bench.arena import Arena, Target
 from bench.bare import BareCalls, Calls
 from bench.incidents import Begun, follow, is_collected, is_contained, start
 from bench.one_pod import begin_empty, record_both, run_empty
-from bench.processes import peak_memory
+from bench.processes import cpu_seconds, peak_memory
 from bench.results import MB, Result, Row
 from contracts.names import WorkflowName
 from contracts.states import Containment, IncidentState
@@ -42,8 +45,11 @@ async def measure(arena: Arena, *, quick: bool) -> Result:
             await follow(arena.client, (await start(arena.client, finding)).workflow_id, is_collected)
         # Round robin over the namespaces, as findings about different workloads come.
         findings = arena.publish([arena.finding(t) for group in zip(*ours.values(), strict=True) for t in group])
+        pids = {**arena.info.processes, "worker": pid, "this benchmark": os.getpid()}
+        before = cpu_seconds(pids)
         begun = await _start_all(arena, findings)
         await _calm(arena)
+        used = {name: seconds - before[name] for name, seconds in cpu_seconds(pids).items()}
         contained = [await follow(arena.client, b.workflow_id, is_contained) for b in begun]
         peak = peak_memory(pid)
         collected = [await follow(arena.client, b.workflow_id, is_collected) for b in begun]
@@ -71,7 +77,9 @@ async def measure(arena: Arena, *, quick: bool) -> Result:
                 peak_after <= MEMORY,
             ),
         ],
+        [_who_works(used, count)],
         figures={
+            "cpu_seconds": used,
             "contained_per_second": rate,
             "empty_per_second": empty_rate,
             "bare_per_second": bare_rate,
@@ -86,6 +94,15 @@ async def measure(arena: Arena, *, quick: bool) -> Result:
             "collected": len(collected),
         },
     )
+
+
+def _who_works(used: dict[str, float], count: int) -> Table:
+    table = Table(title="storm: processor time a containment, evidence that was begun meanwhile included")
+    table.add_column("process")
+    table.add_column("ms", justify="right")
+    for name, seconds in sorted(used.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{seconds / count * 1000:.0f}")
+    return table
 
 
 async def _start_all(arena: Arena, findings: Sequence[Finding]) -> list[Begun]:
