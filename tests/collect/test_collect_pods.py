@@ -167,10 +167,18 @@ def test_another_pod_under_the_name_is_not_the_pod(doors: Doors, workload: list[
     assert "another pod stands under the name" in reasons["pod-manifest"]
 
 
-def test_a_silent_node_costs_its_logs_and_nothing_else(
-    doors: Doors, admin: KubeApi, namespace: str, attempt: Attempt
-) -> None:
+@pytest.fixture
+def pod_on_silent_node(admin: KubeApi, namespace: str) -> Iterator[PodTarget]:
+    """A node whose kubelet listens nowhere, and a pod that is bound to it; the node goes after the test."""
     pod = _pod_on_silent_node(admin, namespace)
+    yield pod
+    admin.request("DELETE", f"/api/v1/nodes/{pod.node}")
+
+
+def test_a_silent_node_costs_its_logs_and_nothing_else(
+    doors: Doors, pod_on_silent_node: PodTarget, attempt: Attempt
+) -> None:
+    pod = pod_on_silent_node
     result = attempt(1).run(Collecting(doors).collect_pods, _request([pod]))
     entries = _entries(doors, result)
     failed = [e for e in entries if not e.collected]
@@ -337,7 +345,6 @@ def test_progress_is_reported_as_it_is_made(doors: Doors, workload: list[PodTarg
 
 
 def _pod_on_silent_node(admin: KubeApi, namespace: str) -> PodTarget:
-    """A node whose kubelet listens nowhere, and a pod that is bound to it."""
     name = f"silent-{namespace}"
     admin.request("POST", "/api/v1/nodes", {"metadata": {"name": name}})
     status = {
