@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -27,6 +28,9 @@ POOL_SIZE = 32
 PAGE = 500
 """Objects a page, kubectl's own choice: about 1.5 MB of pods."""
 _CHUNK = 64 * 1024
+_LIST_HEAD = re.compile(
+    rb'\{"kind":"\w+","apiVersion":"[^"\\]+","metadata":\{"resourceVersion":"\d+","continue":"([^"\\]+)"'
+)
 
 
 class Kubernetes:
@@ -116,19 +120,18 @@ class Kubernetes:
             Conflict: The snapshot expired, and the API server offers no newer one.
         """
         query["limit"] = str(limit)
-        while True:
-            try:
-                page = self._call("GET", path, query)
-            except ListExpired as expired:
-                if not expired.token or expired.token == query.get("continue"):
-                    raise
-                query["continue"] = expired.token
-                continue
+        text: bytes | None = _body(path, self._ask_for_page(path, query))
+        while text is not None:
+            # The API server writes the next page while this one is decoded, which takes about as long. It is read
+            # before anybody works on this one: a caller may take longer than the server waits for its reader.
+            token = _token(text)
+            following = self._ask_for_page(path, query | {"continue": token}) if token else None
+            page = _decoded("GET", path, text)
+            unseen = "" if token else (page.get("metadata") or {}).get("continue")
+            if unseen:
+                following = self._ask_for_page(path, query | {"continue": unseen})
+            text = _body(path, following) if following is not None else None
             yield page.get("items") or []
-            token = (page.get("metadata") or {}).get("continue")
-            if not token:
-                return
-            query["continue"] = token
 
     def items(self, path: str, *, limit: int | str = PAGE, **query: str) -> Iterator[JsonObject]:
         """Read a list object by object, holding one page at a time. Items of lists carry no `kind` of their own.
@@ -217,19 +220,19 @@ class Kubernetes:
             self._before_mutation()
         return self._call(method, path, {}, json.dumps(body).encode(), content_type)
 
+    def _ask_for_page(self, path: str, query: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        try:
+            return self._send("GET", path, query)
+        except ListExpired as expired:
+            if not expired.token or expired.token == query.get("continue"):
+                raise
+            return self._ask_for_page(path, {**query, "continue": expired.token})
+
     def _call(
         self, method: str, path: str, query: Mapping[str, str], body: bytes | None = None, content_type: str = ""
     ) -> JsonObject:
         response = self._send(method, path, query, body, content_type)
-        try:
-            answer = json.loads(response.read())
-        except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"{method} {path}: broke off: {error}") from error
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise Unavailable(f"{method} {path}: the answer is not a JSON object")
-        return answer
+        return _decoded(method, path, _body(path, response, method))
 
     def _send(
         self,
@@ -271,3 +274,26 @@ class Kubernetes:
         with self._credentials:
             settings = self._configuration.auth_settings().values()
         return {s["key"]: s["value"] for s in settings if s.get("in") == "header" and s.get("value")}
+
+
+def _body(path: str, response: urllib3.BaseHTTPResponse, method: str = "GET") -> bytes:
+    try:
+        return response.read()
+    except urllib3.exceptions.HTTPError as error:
+        raise Unavailable(f"{method} {path}: broke off: {error}") from error
+
+
+def _decoded(method: str, path: str, text: bytes) -> JsonObject:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise Unavailable(f"{method} {path}: the answer is not a JSON object")
+    return answer
+
+
+def _token(text: bytes) -> str:
+    """Where the list goes on, seen without decoding the page: the API server writes it in front of the items."""
+    match = _LIST_HEAD.match(text)
+    return match[1].decode() if match else ""
