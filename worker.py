@@ -40,6 +40,7 @@ async def run_worker(client: Client, settings: Settings, stop: asyncio.Event) ->
     # What was imported and read so far stays: to look through it at each collection makes decoding JSON twice as slow.
     gc.collect()
     gc.freeze()
+    interceptor = FirebreakInterceptor()
     with ThreadPoolExecutor(HOT_SLOTS) as hot, ThreadPoolExecutor(SLOW_SLOTS) as slow:
         fast_worker = Worker(
             client,
@@ -50,7 +51,7 @@ async def run_worker(client: Client, settings: Settings, stop: asyncio.Event) ->
             activity_executor=hot,
             max_concurrent_activities=HOT_SLOTS,
             max_cached_workflows=CACHED_WORKFLOWS,
-            interceptors=[FirebreakInterceptor()],
+            interceptors=[interceptor],
             graceful_shutdown_timeout=GRACE,
         )
         slow_worker = Worker(
@@ -59,7 +60,7 @@ async def run_worker(client: Client, settings: Settings, stop: asyncio.Event) ->
             activities=activities[SLOW_QUEUE],
             activity_executor=slow,
             max_concurrent_activities=SLOW_SLOTS,
-            interceptors=[FirebreakInterceptor()],
+            interceptors=[interceptor],
             graceful_shutdown_timeout=GRACE,
         )
         async with fast_worker, slow_worker:

@@ -15,6 +15,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, is_cancelled_exception
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.giving_way import GiveWay
+from contracts.names import HOT_QUEUE, ActivityName
 from errors import Conflict, FirebreakError, Paused, PolicyRefusal, TargetGone, Throttled
 
 PAUSED_RETRY_SECONDS = 2.0
@@ -27,17 +29,29 @@ _log = structlog.get_logger(__name__)
 
 
 class FirebreakInterceptor(Interceptor):
-    """Goes into `Worker(interceptors=[…])`."""
+    """Goes into `Worker(interceptors=[…])`; the same one into all workers of a process."""
+
+    def __init__(self) -> None:
+        self._way = GiveWay()
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """Wrap an activity."""
-        return _Surrounding(next)
+        return _Surrounding(next, self._way)
 
 
 class _Surrounding(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, way: GiveWay) -> None:
+        super().__init__(next)
+        self._way = way
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         # The SDK copies this context into the activity's thread, so its own lines carry these words too.
         with _log_context(), translated_errors():
+            info = activity.info()
+            if info.task_queue == HOT_QUEUE:
+                self._way.hot_begins()
+            elif info.activity_type == ActivityName.COLLECT_PODS:
+                await self._way.calm()
             return await super().execute_activity(input)
 
 
