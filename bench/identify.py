@@ -102,6 +102,7 @@ def _crowd(arena: Arena, count: int) -> None:
         "items"
     ]:
         time.sleep(1)
+    arena.settle()
 
 
 def _pod(number: int) -> Json:

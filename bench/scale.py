@@ -10,7 +10,7 @@ from typing import Any
 from temporalio.client import Client
 
 from bench.arena import Arena, Target
-from bench.incidents import follow, is_contained, start
+from bench.incidents import PHASES, follow, is_contained, phases, start
 from bench.processes import peak_memory
 from bench.results import MB, Result, Row, ms
 from clients.paths import object_path
@@ -33,6 +33,9 @@ class Size:
     events_released: int
     bytes_released: int
     peak_bytes: int
+    assess: float
+    isolate: float
+    verify: float
 
     @property
     def each(self) -> float:
@@ -57,6 +60,7 @@ async def measure(arena: Arena, *, quick: bool) -> Result:
             f"{size.pods:,} pods: call → contained",
             ms(size.seconds),
             f"{size.each * 1000:.1f} ms a pod · {size.events} events, {size.bytes / 1000:.0f} kB · "
+            f"assess {ms(size.assess)}, isolate {ms(size.isolate)}, verify {ms(size.verify)} · "
             f"peak {size.peak_bytes / MB:.0f} MB",
         )
         for size in sizes
@@ -81,13 +85,15 @@ async def _one(arena: Arena, targets: list[Target], pid: int) -> Size:
     assert progress.contained_at is not None
     events, size = await _histories(arena.client, begun.workflow_id)
     peak = peak_memory(pid)
+    spent = dict(zip(PHASES, await phases(arena.client, begun, progress.contained_at), strict=True))
+    activities = spent["assess runs"], spent["isolate runs"], spent["verify runs, to the clock"]
     handle = arena.client.get_workflow_handle(begun.workflow_id)
     await handle.signal(Handler.RELEASE.value, ReleaseOrder(by="bench", reason="measured"))
     async with asyncio.timeout(_PATIENCE):
         await handle.result()
     after, size_after = await _histories(arena.client, begun.workflow_id)
     seconds = (progress.contained_at - begun.called).total_seconds()
-    return Size(len(targets), seconds, events, size, after, size_after, peak)
+    return Size(len(targets), seconds, events, size, after, size_after, peak, *activities)
 
 
 def _about_workload(arena: Arena, target: Target) -> dict[str, Any]:

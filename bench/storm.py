@@ -26,6 +26,7 @@ SHARE, MEMORY = 0.7, 300 * MB
 _AT_ONCE = 20
 """Start calls on their way at a time, as `firebreak start` makes them."""
 _WARM_UP = 5
+_OWN = "this benchmark"
 
 
 async def measure(arena: Arena, *, quick: bool) -> Result:
@@ -35,21 +36,24 @@ async def measure(arena: Arena, *, quick: bool) -> Result:
     bare = arena.deploy([f"storm-b{n:02}" for n in range(namespaces)], each)
     [warm] = arena.deploy(["storm-warm"], _WARM_UP).values()
     count = namespaces * each
-    with arena.empty_worker():
+    with arena.empty_worker() as empty_pid:
         for _ in range(_WARM_UP):
             await run_empty(arena)
+        pids = {**arena.info.processes, "worker": empty_pid, _OWN: os.getpid()}
+        before = cpu_seconds(pids)
         empty_rate = await _empty_rate(arena, count)
+        floor = _used(pids, before)
     bare_rate = await asyncio.to_thread(_bare_rate, arena, bare, record_both(arena, "storm-record"))
     async with arena.worker() as pid:
         for finding in arena.publish([arena.finding(t) for t in warm]):
             await follow(arena.client, (await start(arena.client, finding)).workflow_id, is_collected)
         # Round robin over the namespaces, as findings about different workloads come.
         findings = arena.publish([arena.finding(t) for group in zip(*ours.values(), strict=True) for t in group])
-        pids = {**arena.info.processes, "worker": pid, "this benchmark": os.getpid()}
+        pids = {**arena.info.processes, "worker": pid, _OWN: os.getpid()}
         before = cpu_seconds(pids)
         begun = await _start_all(arena, findings)
         await _calm(arena)
-        used = {name: seconds - before[name] for name, seconds in cpu_seconds(pids).items()}
+        used = _used(pids, before)
         contained = [await follow(arena.client, b.workflow_id, is_contained) for b in begun]
         peak = peak_memory(pid)
         collected = [await follow(arena.client, b.workflow_id, is_collected) for b in begun]
@@ -77,9 +81,9 @@ async def measure(arena: Arena, *, quick: bool) -> Result:
                 peak_after <= MEMORY,
             ),
         ],
-        [_who_works(used, count)],
+        [_who_works(used, floor, count)],
         figures={
-            "cpu_seconds": used,
+            "cpu_seconds": {"storm": used, "empty": floor},
             "contained_per_second": rate,
             "empty_per_second": empty_rate,
             "bare_per_second": bare_rate,
@@ -96,12 +100,18 @@ async def measure(arena: Arena, *, quick: bool) -> Result:
     )
 
 
-def _who_works(used: dict[str, float], count: int) -> Table:
-    table = Table(title="storm: processor time a containment, evidence that was begun meanwhile included")
+def _used(pids: dict[str, int], before: dict[str, float]) -> dict[str, float]:
+    return {name: seconds - before[name] for name, seconds in cpu_seconds(pids).items()}
+
+
+def _who_works(used: dict[str, float], floor: dict[str, float], count: int) -> Table:
+    table = Table(title="storm: processor time, ms each; evidence that was begun meanwhile included")
     table.add_column("process")
-    table.add_column("ms", justify="right")
-    for name, seconds in sorted(used.items(), key=lambda item: -item[1]):
-        table.add_row(name, f"{seconds / count * 1000:.0f}")
+    table.add_column("a containment", justify="right")
+    table.add_column("an empty incident", justify="right")
+    rows = {name: (used[name], floor[name]) for name in sorted(used, key=lambda name: -used[name])}
+    for name, (mine, empty) in {**rows, "all": (sum(used.values()), sum(floor.values()))}.items():
+        table.add_row(name, f"{mine / count * 1000:.0f}", f"{empty / count * 1000:.0f}")
     return table
 
 
