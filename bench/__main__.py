@@ -48,7 +48,8 @@ def main() -> int:
         print(document(results, facts))
     else:
         show(results, facts)
-    return int(any(row.met is False for result in results for row in result.rows))
+    # Small sizes meet or miss nothing.
+    return int(not given.quick and any(row.met is False for result in results for row in result.rows))
 
 
 if __name__ == "__main__":

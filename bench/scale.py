@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+from rich.table import Table
 from temporalio.client import Client
 
 from bench.arena import Arena, Target
 from bench.incidents import PHASES, follow, is_contained, phases, start
-from bench.processes import peak_memory
+from bench.processes import cpu_seconds, peak_memory
 from bench.results import MB, Result, Row, ms
 from clients.paths import object_path
 from contracts.incidents import ReleaseOrder
@@ -36,6 +37,8 @@ class Size:
     assess: float
     isolate: float
     verify: float
+    cpu: dict[str, float]
+    """Processor seconds of each process until the containment was verified."""
 
     @property
     def each(self) -> float:
@@ -73,15 +76,33 @@ async def measure(arena: Arena, *, quick: bool) -> Result:
             f"≤ {FACTOR} x",
             max(many.events / few.events, many.events_released / few.events_released) <= FACTOR,
         ),
-        Row("time a pod", " > ".join(f"{s.each * 1000:.1f}" for s in sizes) + " ms", "", "falling", falling),
+        Row("time a pod", " → ".join(f"{s.each * 1000:.1f}" for s in sizes) + " ms", "", "falling", falling),
+        Row(
+            "the worker's own processor time a pod",
+            " → ".join(f"{s.cpu['worker'] / s.pods * 1000:.1f}" for s in sizes) + " ms",
+            "the rest is the cluster's, see below",
+        ),
     ]
-    return Result(NAME, rows, figures={"sizes": [asdict(size) for size in sizes]})
+    return Result(NAME, rows, [_who_works(sizes)], figures={"sizes": [asdict(size) for size in sizes]})
+
+
+def _who_works(sizes: list[Size]) -> Table:
+    table = Table(title="scale: processor time, ms a pod")
+    table.add_column("process")
+    for size in sizes:
+        table.add_column(f"{size.pods:,} pods", justify="right")
+    for name in sorted(sizes[-1].cpu, key=lambda name: -sizes[-1].cpu[name]):
+        table.add_row(name, *(f"{size.cpu[name] / size.pods * 1000:.2f}" for size in sizes))
+    return table
 
 
 async def _one(arena: Arena, targets: list[Target], pid: int) -> Size:
     [finding] = arena.publish([_about_workload(arena, targets[0])])
+    pids = {**arena.info.processes, "worker": pid}
+    before = cpu_seconds(pids)
     begun = await start(arena.client, finding)
     progress = await follow(arena.client, begun.workflow_id, is_contained)
+    used = {name: seconds - before[name] for name, seconds in cpu_seconds(pids).items()}
     assert progress.contained_at is not None
     events, size = await _histories(arena.client, begun.workflow_id)
     peak = peak_memory(pid)
@@ -93,7 +114,7 @@ async def _one(arena: Arena, targets: list[Target], pid: int) -> Size:
         await handle.result()
     after, size_after = await _histories(arena.client, begun.workflow_id)
     seconds = (progress.contained_at - begun.called).total_seconds()
-    return Size(len(targets), seconds, events, size, after, size_after, peak, *activities)
+    return Size(len(targets), seconds, events, size, after, size_after, peak, *activities, used)
 
 
 def _about_workload(arena: Arena, target: Target) -> dict[str, Any]:
