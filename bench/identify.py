@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.arena import NODES, Arena, Json
@@ -13,12 +12,14 @@ from bench.look import ACCOUNT, IMAGE, NAMESPACE
 from bench.processes import Ran, clean_environment, run_measured
 from bench.results import MB, Result, Row, median, ms
 from devstack.kube import KubeError
+from devstack.processes import poll
 from devstack.tools import ensure_tools
 
 NAME = "identify"
 FASTER, LEANER = 8, 4
 _EVERY = 50
 """One pod in so many uses the account and the image that are looked for."""
+_PATIENCE = 900.0
 _THREADS = 8
 
 
@@ -85,8 +86,7 @@ def _crowd(arena: Arena, count: int) -> None:
     base = f"/api/v1/namespaces/{NAMESPACE}"
     arena.admin.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
     arena.admin.request("POST", f"{base}/serviceaccounts", {"metadata": {"name": ACCOUNT}})
-    while not arena.admin.exists(f"{base}/serviceaccounts/default"):
-        time.sleep(0.1)
+    poll("default service account", lambda: arena.admin.exists(f"{base}/serviceaccounts/default"), _PATIENCE)
 
     def create(number: int) -> None:
         try:
@@ -98,10 +98,8 @@ def _crowd(arena: Arena, count: int) -> None:
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(create, range(count)))
     # What is not reported running yet carries no image id, and is smaller than a real pod.
-    while arena.admin.request("GET", f"{base}/pods", query={"fieldSelector": "status.phase=Pending", "limit": "1"})[
-        "items"
-    ]:
-        time.sleep(1)
+    pending = {"fieldSelector": "status.phase=Pending", "limit": "1"}
+    poll("running pods", lambda: not arena.admin.request("GET", f"{base}/pods", query=pending)["items"], _PATIENCE)
     arena.settle()
 
 

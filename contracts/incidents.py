@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from contracts.activities import Assessment
 from contracts.common import EvidenceState, Failure, IncidentKey, PodTargets, Timings
-from contracts.states import Containment, GateState, IncidentState, ObservationKind, StepState, Verb
+from contracts.states import Containment, GateState, IncidentState, ObservationKind, StepState
 from findings.model import Finding
-from plans.model import WIRE, Change, Gate, Path, Plan, Step
+from plans.model import WIRE, Change, Gate, Path, Plan
 
 
 class IncidentInput(BaseModel):
@@ -188,17 +188,6 @@ class ReleaseInput(BaseModel):
     reason: str = ""
 
 
-class ChangeView(BaseModel):
-    """One change as people see it."""
-
-    model_config = WIRE
-
-    step: str
-    resource: str
-    summary: str
-    undone: bool = False
-
-
 class IncidentView(BaseModel):
     """Everything that `show` prints: the answer of the query `status` and the result of the workflow."""
 
@@ -231,24 +220,3 @@ class IncidentView(BaseModel):
     report_key: str = ""
     last_observed: datetime | None = None
     timings: Timings = Timings()
-
-
-__all__ = [
-    "ChangeView",
-    "Decision",
-    "DecisionAnswer",
-    "DecisionRecord",
-    "GateOpened",
-    "GateView",
-    "IncidentInput",
-    "IncidentView",
-    "Observation",
-    "PathInput",
-    "PathProgress",
-    "ReleaseInput",
-    "ReleaseOrder",
-    "RetryRequest",
-    "Step",
-    "StepStatus",
-    "Verb",
-]

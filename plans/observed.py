@@ -84,6 +84,10 @@ class PolicyFacts(BaseModel):
     """Who would revert a change: the value of app.kubernetes.io/managed-by, an owner, or a GitOps tracking label."""
 
 
+VPC_CNI = "Amazon VPC CNI"
+"""How `ClusterFacts.cni` names EKS' own network plugin, when no other one enforces policies beside it."""
+
+
 class ClusterFacts(BaseModel):
     """What the cluster can do about isolation (design: Isolation, 5 and 6)."""
 

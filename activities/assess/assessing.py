@@ -12,7 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import CancelledError
 
 from activities.assess.budget import Budget
-from activities.assess.cluster import VPC_CNI, ClusterReader
+from activities.assess.cluster import ClusterReader
 from activities.assess.identify import Identified
 from activities.assess.observing import Observation, observe
 from activities.assess.pods import pod_target
@@ -29,6 +29,7 @@ from contracts.names import ActivityName
 from findings.model import Finding
 from plans.digest import targets_sha256
 from plans.model import Change, Gate, Plan, Verdict
+from plans.observed import VPC_CNI
 from plans.planner import make_plan
 from plans.policy import Policy
 

@@ -13,12 +13,10 @@ from activities.isolation.admission import admission_problems
 from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import group_path, list_path
 from errors import FirebreakError, Forbidden, TargetGone
-from plans.observed import ClusterFacts
+from plans.observed import VPC_CNI, ClusterFacts
 
 TTL = 60.0
 """Seconds for which the facts are kept."""
-
-VPC_CNI = "Amazon VPC CNI"
 
 # Whoever may create DaemonSets in a namespace of their own must not be able to pose as the network plugin.
 _SYSTEM_NAMESPACES = frozenset({"kube-system", "calico-system", "cilium"})

@@ -24,12 +24,10 @@ from contracts.common import PodTarget
 from contracts.names import HOLD_LABEL, LABEL_ON, QUARANTINE_POLICY, QUARANTINED_LABEL
 from contracts.states import Containment
 from plans.model import Change, ResourceRef
-from plans.observed import ClusterFacts
+from plans.observed import VPC_CNI, ClusterFacts
 
 MOST = 20
 _NAMED = 3
-VPC_CNI = "Amazon VPC CNI"
-"""As `ClusterFacts.cni` names it, when no other plugin enforces policies beside it."""
 
 LivePod = tuple[PodTarget, JsonObject]
 

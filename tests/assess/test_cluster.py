@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from activities.assess.cluster import VPC_CNI, ClusterReader, network_plugin
+from activities.assess.cluster import ClusterReader, network_plugin
 from clients.kubernetes import Kubernetes
 from clients.paths import group_path, list_path, object_path
 from contracts.activities import Assessment
 from errors import Conflict, TargetGone, Throttled
+from plans.observed import VPC_CNI
 from tests.assess.support import JsonObject, eventually, pod_spec, workload_of
 
 ON = "--enable-network-policy=true"
