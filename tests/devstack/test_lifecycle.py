@@ -145,7 +145,9 @@ def test_a_recycled_pid_is_not_killed(started: Callable[..., StackInfo], home: P
         record = running.state_dir / "pids" / "kwok.json"
         content = json.loads(record.read_text())
         psutil.Process(content["pid"]).kill()
-        record.write_text(json.dumps({**content, "pid": bystander.pid}))
+        # The bystander began when this test did; a record of before the reboot is older than any process of after it.
+        earlier = content["started"] - 60
+        record.write_text(json.dumps({"pid": bystander.pid, "started": earlier}))
         assert info("one") is None
         down("one")
         assert bystander.poll() is None
