@@ -18,6 +18,7 @@ APISERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 KWOK = "kwok"
+_CONTROLLERS = (CONTROLLER_MANAGER, SCHEDULER, KWOK)
 
 _KWOK = Path(__file__).parent / "kwok"
 _SERVICE_CIDR = "10.96.0.0/16"
@@ -45,7 +46,8 @@ def command(name: str, tools: Mapping[str, Path], paths: StackPaths, settings: S
         SCHEDULER: _scheduler,
         KWOK: _kwok,
     }[name](paths, settings)
-    return Command(name, [str(tools[name]), *flags], {})
+    # A managed control plane has processors of its own for its controllers; here the API server must not wait for them.
+    return Command(name, [str(tools[name]), *flags], {}, yields=name in _CONTROLLERS)
 
 
 def _etcd(paths: StackPaths, settings: Settings) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from devstack.state import StackError, StackPaths, write_private
 
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
+_YIELDING = "10"
 # Names the stack in the environment of each of its processes; see ``strays``.
 _MARK = "FIREBREAK_STACK_STATE"
 _PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy"}
@@ -56,6 +58,8 @@ class Command:
     name: str
     arguments: Sequence[str]
     environment: dict[str, str]
+    yields: bool = False
+    """Whether it gives way to the others when the processors are busy: what a real cluster runs on other machines."""
 
 
 def spawn(paths: StackPaths, command: Command) -> ProcessRecord:
@@ -65,12 +69,17 @@ def spawn(paths: StackPaths, command: Command) -> ProcessRecord:
         StackError: The program cannot be executed.
     """
     log = paths.logs / f"{command.name}.log"
+    arguments = list(command.arguments)
+    # Before the program begins, because a Go program's threads keep the priority that the first of them began with.
+    nice = shutil.which("nice") if command.yields else None
+    if nice is not None:
+        arguments = [nice, "-n", _YIELDING, *arguments]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         # posix_spawn instead of Popen: nobody in this process is to wait for the child, which a Popen insists on.
         pid = os.posix_spawn(
-            command.arguments[0],
-            list(command.arguments),
+            arguments[0],
+            arguments,
             {**_own_environment(), **command.environment, _MARK: str(paths.root)},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -83,6 +92,10 @@ def spawn(paths: StackPaths, command: Command) -> ProcessRecord:
         raise StackError(f"{command.name} cannot be started: {error}") from error
     finally:
         os.close(descriptor)
+    if command.yields:
+        # Where Linux shares the processors out among sessions first, a nice value counts only within its session.
+        with suppress(OSError):
+            Path(f"/proc/{pid}/autogroup").write_text(_YIELDING)
     record = ProcessRecord(command.name, pid, psutil.Process(pid).create_time())
     write_private(_record_file(paths, command.name), json.dumps({"pid": record.pid, "started": record.started}))
     return record
