@@ -95,7 +95,7 @@ class Recorder:
         door, settings = Kubernetes(api_client), load_settings()
         aws = Aws(region=settings.region)
         guarded = door.guarded_by(PauseGate(door, settings.namespace).check)
-        doors = Doors(settings, guarded, aws, open_store(settings.evidence, aws.s3), client)
+        doors = Doors(settings, guarded, guarded, aws, open_store(settings.evidence, aws.s3), client)
         self._rooms = Assessing(doors), IsolateActivities(doors), VerifyActivities(doors)
 
     def contain(self, finding: Finding, target: Target) -> Calls:
@@ -141,7 +141,7 @@ class BareCalls:
             recorded.target.workload.namespace: target.workload.namespace,
             recorded.incident: incident,
         }
-        self._aws.guardduty_finding(self.settings.detector_id, finding.id)
+        self._aws.guardduty.finding(self.settings.detector_id, finding.id)
         last: dict[str, Any] = {}
         for call in recorded.calls:
             path = _exchanged(call.path, words)

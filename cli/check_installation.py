@@ -46,9 +46,9 @@ def _guardduty(settings: Settings) -> Check:
     fix = "enable GuardDuty with EKS protection here, and allow guardduty:ListDetectors and guardduty:GetFindings"
     try:
         aws = Aws(region=settings.region)
-        detector = settings.detector_id or aws.detector_id()
+        detector = settings.detector_id or aws.guardduty.detector_id()
         # A finding that cannot exist: the answer tells whether findings may be read at all.
-        aws.guardduty_finding(detector, "0" * 32)
+        aws.guardduty.finding(detector, "0" * 32)
     except FirebreakError as error:
         return fail("guardduty", f"{error.message}; without it no finding acts on its own", fix)
     return ok("guardduty", f"detector {clean(detector, 60)} in {aws.region}")

@@ -68,9 +68,13 @@ class Kubernetes:
 
     @classmethod
     def from_environment(
-        cls, *, before_mutation: Callable[[], None] | None = None, timeout: tuple[float, float] = (3, 15)
+        cls,
+        *,
+        kubeconfig: str = "",
+        before_mutation: Callable[[], None] | None = None,
+        timeout: tuple[float, float] = (3, 15),
     ) -> Kubernetes:
-        """The cluster of KUBECONFIG, else the one that this process runs in.
+        """The cluster of a kubeconfig, by default of KUBECONFIG, else the one that this process runs in.
 
         `~/.kube/config` is not read unless KUBECONFIG names it: a responder must not act on whatever cluster somebody
         looked at last.
@@ -79,7 +83,7 @@ class Kubernetes:
             InputError: KUBECONFIG cannot be used, or there is neither KUBECONFIG nor a pod's service account.
         """
         configuration = kubernetes.client.Configuration()
-        path = os.environ.get("KUBECONFIG", "")
+        path = kubeconfig or os.environ.get("KUBECONFIG", "")
         try:
             # The official package is typed, its configuration loader is not.
             if path:

@@ -54,8 +54,8 @@ def confirm(
         now: The clock, UTC.
     """
     try:
-        detector = settings.detector_id or aws.detector_id()
-        raw = aws.guardduty_finding(detector, received.id)
+        detector = settings.detector_id or aws.guardduty.detector_id()
+        raw = aws.guardduty.finding(detector, received.id)
         if raw is None:
             unknown = f"the detector {detector} in {aws.region} does not know its id"
             return Confirmation(_unconfirmed(contradiction(received, settings) or unknown))

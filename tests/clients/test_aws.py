@@ -69,21 +69,21 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Aws]]:
 def test_answers(status: int, code: str, expected: type[FirebreakError], answering: Callable[..., Aws]) -> None:
     aws = answering(status, code)
     with pytest.raises(FirebreakError) as caught:
-        aws.guardduty_finding("d" * 32, "f")
+        aws.guardduty.finding("d" * 32, "f")
     assert type(caught.value) is expected
     assert "GetFindings" in caught.value.message
 
 
 def test_a_missing_permission_and_old_credentials_say_what_to_do(answering: Callable[..., Aws]) -> None:
     with pytest.raises(Forbidden, match="grant guardduty:GetFindings"):
-        answering(403, "AccessDeniedException").guardduty_finding("d", "f")
+        answering(403, "AccessDeniedException").guardduty.finding("d", "f")
     with pytest.raises(Forbidden, match="expired"):
-        answering(403, "ExpiredTokenException").guardduty_finding("d", "f")
+        answering(403, "ExpiredTokenException").guardduty.finding("d", "f")
 
 
 def test_patience_is_passed_on(answering: Callable[..., Aws]) -> None:
     with pytest.raises(Throttled) as caught:
-        answering(400, "ThrottlingException", Retry_After="9").guardduty_finding("d", "f")
+        answering(400, "ThrottlingException", Retry_After="9").guardduty.finding("d", "f")
     assert caught.value.retry_after == 9
 
 
@@ -92,7 +92,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     monkeypatch.setenv("AWS_ENDPOINT_URL", host)
     with pytest.raises(Unavailable, match="guardduty:ListDetectors"):
-        Aws(region="us-east-1", timeout=(1, 1)).detector_id()
+        Aws(region="us-east-1", timeout=(1, 1)).guardduty.detector_id()
 
 
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     with pytest.raises(Forbidden, match="no AWS credentials"):
-        Aws(region="us-east-1").detector_id()
+        Aws(region="us-east-1").guardduty.detector_id()
 
 
 def test_no_region_and_no_profile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +125,6 @@ def test_the_detector_and_a_finding_of_the_stand_in(stack: StackInfo, monkeypatc
     for name, value in stack.environment().items():
         monkeypatch.setenv(name, value)
     aws = Aws()
-    assert aws.detector_id() == stack.detector_id
-    assert aws.guardduty_finding(stack.detector_id, "unknown") is None
+    assert aws.guardduty.detector_id() == stack.detector_id
+    assert aws.guardduty.finding(stack.detector_id, "unknown") is None
     assert aws.region == stack.region
