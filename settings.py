@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     detector_id: Annotated[str, Field(description="GuardDuty detector; found by ListDetectors when empty")] = ""
     evidence: Annotated[str, Field(description="s3://bucket[/prefix] or a local folder")] = "evidence"
     policy: Annotated[Path | None, Field(description="Policy file; the defaults when absent")] = None
+    bindings_kubeconfig: Annotated[
+        Path | None, Field(description="Kubeconfig of the identity that edits bindings; the worker's own when absent")
+    ] = None
     namespace: Annotated[str, Field(description="Firebreak's own namespace in the cluster")] = "firebreak"
     identity: Annotated[
         Literal["none"], Field(description="How decisions prove who makes them; none: every decision is unproven")

@@ -18,6 +18,8 @@ class Doors:
 
     settings: Settings
     kubernetes: Kubernetes
+    bindings: Kubernetes
+    """The same cluster with the identity that edits bindings: it alone holds `bind` (deploy/rbac.yaml)."""
     aws: Aws
     store: EvidenceStore
     temporal: Client

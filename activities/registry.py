@@ -11,6 +11,7 @@ from temporalio.client import Client
 from activities.assess.assessing import Assessing
 from activities.assess.cluster import ClusterReader
 from activities.collect.activity import Collecting
+from activities.configuration.unbind import UnbindActivities
 from activities.control import PauseGate
 from activities.doors import Doors
 from activities.eradicate.delete import DeleteActivities
@@ -23,6 +24,7 @@ from activities.lease import LeaseActivities
 from activities.report.activity import Reporting
 from activities.restore import RestoreActivities
 from activities.seal import Sealing
+from activities.steps import PlanningActivities, StepRoom
 from activities.sweep import SweepActivities
 from clients.aws import Aws
 from clients.kubernetes import Kubernetes
@@ -45,7 +47,8 @@ _OTHERS = (
     RolloutActivities,
     DeleteActivities,
 )
-ROOMS = (*_KNOWING_THE_CLUSTER, *_OTHERS)
+_STEPS: tuple[type[StepRoom], ...] = (UnbindActivities,)
+ROOMS = (*_KNOWING_THE_CLUSTER, *_OTHERS, *_STEPS, PlanningActivities)
 
 Activity = Callable[..., Any]
 
@@ -57,10 +60,14 @@ def open_doors(client: Client, settings: Settings) -> Doors:
         InputError: The environment names no region, no reachable kubeconfig or no valid store.
     """
     kubernetes = Kubernetes.from_environment()
-    aws = Aws(region=settings.region)
+    pause = PauseGate(kubernetes, settings.namespace).check
+    aws = Aws(region=settings.region).guarded_by(pause)
+    own = settings.bindings_kubeconfig
+    bindings = kubernetes if own is None else Kubernetes.from_environment(kubeconfig=str(own))
     return Doors(
         settings=settings,
-        kubernetes=kubernetes.guarded_by(PauseGate(kubernetes, settings.namespace).check),
+        kubernetes=kubernetes.guarded_by(pause),
+        bindings=bindings.guarded_by(pause),
         aws=aws,
         store=open_store(settings.evidence, aws.s3),
         temporal=client,
@@ -77,7 +84,8 @@ def registered(doors: Doors) -> dict[str, list[Activity]]:
     # What assessment has read of the cluster, verification finds: facts that cost twenty calls are read once a minute.
     cluster = ClusterReader(doors.kubernetes)
     knowing = [room(doors, cluster) for room in _KNOWING_THE_CLUSTER]
-    for instance in (*knowing, *(room(doors) for room in _OTHERS)):
+    steps = tuple(room(doors) for room in _STEPS)
+    for instance in (*knowing, *(room(doors) for room in _OTHERS), *steps, PlanningActivities(doors, steps)):
         for name in dir(instance):
             method = getattr(instance, name)
             definition = activity._Definition.from_callable(method) if callable(method) else None

@@ -12,6 +12,7 @@ from typing import Any
 
 from temporalio import activity
 
+from activities.changes.engine import Engine
 from activities.doors import Doors
 from activities.isolation.changes import guards, same
 from activities.isolation.fields import field_value, labels_of
@@ -43,6 +44,7 @@ class RestoreActivities:
     def __init__(self, doors: Doors) -> None:
         self._kubernetes = doors.kubernetes
         self._store = doors.store
+        self._engine = Engine(doors)
 
     @activity.defn(name=ActivityName.RESTORE_CHANGES, no_thread_cancel_exception=True)
     def restore_changes(self, request: RestoreRequest) -> RestoreResult:
@@ -68,11 +70,11 @@ class RestoreActivities:
             return "" if kept is None and (listed or pod.uid in recorded) else kept
 
         tally = walk(_WALK, pods, work, step=request.step)
-        undoing = _Undoing(self._kubernetes, incident, request.step, partial(keep_cursor, tally))
+        undoing = _Undoing(self._engine, self._kubernetes, incident, request.step, partial(keep_cursor, tally))
         for change in reversed(request.changes):
             if change.resource.uid in released:
                 undoing.undone.append(change.key)
-            elif "" not in change.after:
+            elif change.held or "" not in change.after:
                 undoing.undo(change)
             elif change.resource.kind == _POD_LIST and not tally.kept and not tally.failures:
                 undoing.undone.append(change.key)
@@ -103,7 +105,8 @@ class RestoreActivities:
 class _Undoing:
     """The changes of one request, and what became of each."""
 
-    def __init__(self, kubernetes: Kubernetes, incident: str, step: str, beat: Beat) -> None:
+    def __init__(self, engine: Engine, kubernetes: Kubernetes, incident: str, step: str, beat: Beat) -> None:
+        self._engine = engine
         self._kubernetes = kubernetes
         self._incident = incident
         self._step = step
@@ -114,8 +117,10 @@ class _Undoing:
         self.failures: list[Failure] = []
 
     def undo(self, change: Change) -> None:
-        """Undo a change of fields."""
-        if change.resource.kind == "Pod" and QUARANTINED_FIELD in change.after:
+        """Undo one change."""
+        if change.held:
+            self._record(change, lambda: self._engine.undo(change, self._incident))
+        elif change.resource.kind == "Pod" and QUARANTINED_FIELD in change.after:
             r = change.resource
             pod = PodTarget(namespace=r.namespace, name=r.name, uid=r.uid)
             self._record(change, lambda: release_pod(self._kubernetes, pod, self._incident))
@@ -215,7 +220,7 @@ def _is_deny_all(change: Change) -> bool:
 
 
 def _is_known(change: Change) -> bool:
-    return change.resource.kind == _POD_LIST or _is_deny_all(change)
+    return change.held or change.resource.kind == _POD_LIST or _is_deny_all(change)
 
 
 def _cannot_undo(change: Change) -> str:

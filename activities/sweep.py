@@ -1,9 +1,10 @@
 """The activity `sweep_held_objects`: finds incidents whose containment broke since it was proved (design: Drift).
 
-It looks only where something is held: namespaces with a deny-all policy of ours, or with a pod that carries one of our
-labels. There it reads every pod, because a pod that lost both labels is found by its annotation alone. What no drift
-changes (the network plugin, pods that no policy reaches) is left to the incident's own verification: an incident that
-is incomplete for such a reason would be woken every minute.
+Changes outside of pods have records of their own (`activities.changes.held`), and each is compared with what it left.
+For pods it looks only where something is held: namespaces with a deny-all policy of ours, or with a pod that carries
+one of our labels. There it reads every pod, because a pod that lost both labels is found by its annotation alone. What
+no drift changes (the network plugin, pods that no policy reaches) is left to the incident's own verification: an
+incident that is incomplete for such a reason would be woken every minute.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import defaultdict
 
 from temporalio import activity
 
+from activities.changes.engine import Engine
 from activities.doors import Doors
 from activities.isolation.admission import admission_problems
 from activities.isolation.holders import UNKNOWN_PREFIX, holders_of
@@ -35,6 +37,7 @@ class SweepActivities:
 
     def __init__(self, doors: Doors) -> None:
         self._kubernetes = doors.kubernetes
+        self._engine = Engine(doors)
 
     @activity.defn(name=ActivityName.SWEEP_HELD_OBJECTS)
     def sweep_held_objects(self, request: SweepRequest) -> SweepResult:
@@ -56,7 +59,14 @@ class SweepActivities:
                     provers[incident].cluster(admission)
                 provers[incident].namespace(namespace, policies, pods)
             _beat()
-        reasons = {incident: prover.reasons() for incident, prover in sorted(provers.items())}
+        reasons = {incident: list(prover.reasons()) for incident, prover in sorted(provers.items())}
+        for record in self._engine.held.all():
+            held += 1
+            if not record.releasing and not self._engine.stands(record.change):
+                for incident in record.incidents:
+                    moved = f"{record.change.resource}: not as it was left ({record.change.summary})"
+                    reasons.setdefault(incident, []).append(moved)
+            _beat()
         return SweepResult(held=held, broken={i: _short(found) for i, found in reasons.items() if found})
 
     def _namespaces(self) -> list[str]:

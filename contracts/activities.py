@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from contracts.common import EvidenceState, Failure, IncidentKey, PodTargets, StoredList
 from contracts.states import Containment
 from findings.model import Finding
-from plans.model import WIRE, Change, Plan, ResourceRef
+from plans.model import WIRE, Change, Path, Plan, ResourceRef
 from plans.observed import ClusterFacts, Provenance, WorkloadFacts
 
 
@@ -39,6 +39,19 @@ class Assessment(BaseModel):
     policy_digest: str = ""
     evidence_store: str = ""
     rollout_timeout_seconds: int = 600
+    image_pods: PodTargets = PodTargets()
+    """The pods that run from a compromised image and are not among `pods`: those of the image path."""
+    image_changes: tuple[Change, ...] = ()
+    """As `changes`, for the image path."""
+    image_workloads: tuple[WorkloadFacts, ...] = ()
+
+    def of_path(self, path: Path) -> Assessment:
+        """The same as one path sees it: the image path has pods of its own, so that no pod is treated twice."""
+        if path is not Path.IMAGE:
+            return self
+        return self.model_copy(
+            update={"pods": self.image_pods, "changes": self.image_changes, "workloads": self.image_workloads}
+        )
 
 
 class IsolateRequest(BaseModel):

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from contracts.activities import Assessment
 from contracts.common import EvidenceState, Failure, IncidentKey, PodTargets, Timings
 from contracts.states import Containment, GateState, IncidentState, ObservationKind, StepState
+from contracts.steps import Task, TaskView
 from findings.model import Finding
 from plans.model import WIRE, Change, Gate, Path, Plan
 
@@ -44,6 +45,16 @@ class StepStatus(BaseModel):
     detail: str = ""
 
 
+class StepVerdict(BaseModel):
+    """What one step has proved about what its path contains."""
+
+    model_config = WIRE
+
+    containment: Containment
+    reasons: tuple[str, ...] = ()
+    proposals: tuple[str, ...] = ()
+
+
 class PathProgress(BaseModel):
     """What a path has reached; the newest replaces the older ones, except `changes`, which are added."""
 
@@ -66,6 +77,23 @@ class PathProgress(BaseModel):
     """A step that failed just now: the parent reopens its gate."""
     holding: bool = False
     """Whether anything of the path's containment still stands in the cluster."""
+    held: dict[str, bool] = {}
+    """By what held it: whether that part of the containment still stands."""
+    verdicts: dict[str, StepVerdict] = {}
+    """What each step that proves something has proved; `containment`, `reasons` and `proposals` sum them up."""
+    tasks: tuple[Task, ...] = ()
+    previews: dict[str, tuple[str, ...]] = {}
+    """What the steps that wait for approval would change and what the approver should know, a sentence each."""
+    repeated: tuple[str, ...] = ()
+    """Steps that were carried out once more after what they depend on (contracts.steps.AGAIN_AFTER)."""
+
+
+class StepsEnded(BaseModel):
+    """The parent tells its paths which steps of the whole incident have ended, and how."""
+
+    model_config = WIRE
+
+    steps: dict[str, StepState] = {}
 
 
 class PathInput(BaseModel):
@@ -77,8 +105,12 @@ class PathInput(BaseModel):
     path: Path
     assessment: Assessment
     """With the changes that the proof has added to the plan's, when the path continues."""
+    finding: Finding | None = None
+    """None only in histories of before the other paths were built."""
     open_gates: tuple[GateOpened, ...] = ()
     """Gates that are open already, so that automatic containment needs no signal."""
+    ended: StepsEnded = StepsEnded()
+    """Steps of the whole incident that have ended already."""
     reached: PathProgress | None = None
     """What the run before had reached. Its changes are known to the incident."""
 
@@ -142,6 +174,7 @@ class GateView(BaseModel):
     deadline: datetime | None = None
     decisions: tuple[DecisionRecord, ...] = ()
     steps: tuple[str, ...] = ()
+    """The steps that wait for the decision; those that the policy opens by themselves are not among them."""
     needs_image: bool = False
 
 
@@ -217,6 +250,9 @@ class IncidentView(BaseModel):
     """Decisions that named no gate of this incident."""
     notes: tuple[str, ...] = ()
     """What happened besides: repeats, drift, retries, cancellation; newest last, at most 50."""
+    tasks: tuple[TaskView, ...] = ()
+    previews: dict[str, tuple[str, ...]] = {}
+    """By step: what would be changed, and what the approver should know."""
     report_key: str = ""
     last_observed: datetime | None = None
     timings: Timings = Timings()

@@ -20,6 +20,10 @@ class WorkflowName(StrEnum):
 
     REMEDIATE_FINDING = "RemediateFinding"
     REMEDIATE_PODS = "RemediatePods"
+    REMEDIATE_USER = "RemediateUser"
+    REMEDIATE_IMAGE = "RemediateImage"
+    REMEDIATE_NODE = "RemediateNode"
+    REMEDIATE_CONFIGURATION = "RemediateConfiguration"
     RELEASE_CONTAINMENT = "ReleaseContainment"
     SWEEP_CONTAINMENT = "SweepContainment"
 
@@ -42,6 +46,36 @@ class ActivityName(StrEnum):
     RESTORE_CHANGES = "restore_changes"
     WRITE_REPORT = "write_report"
     SWEEP_HELD_OBJECTS = "sweep_held_objects"
+    PLAN_STEP = "plan_step"
+    UNBIND_SUBJECT = "unbind_subject"
+    REVERT_BINDING = "revert_binding"
+    CLOSE_SERVICE = "close_service"
+    CUT_OFF_SUBJECT = "cut_off_subject"
+    DEACTIVATE_KEY = "deactivate_key"
+    REVIEW_ACCOUNT = "review_account"
+    REVOKE_SESSIONS = "revoke_sessions"
+    CUT_POD_ROLES = "cut_pod_roles"
+    RECREATE_ACCOUNT = "recreate_account"
+    ROTATE_SECRETS = "rotate_secrets"
+    INVESTIGATE_SUBJECT = "investigate_subject"
+    DELETE_KEY = "delete_key"
+    DISASSOCIATE_PROVIDER = "disassociate_provider"
+    BLOCK_IMAGE = "block_image"
+    EXPORT_IMAGE = "export_image"
+    SCAN_IMAGE = "scan_image"
+    ARCHIVE_IMAGE = "archive_image"
+    DELETE_IMAGE = "delete_image"
+    DENY_REPOSITORY = "deny_repository"
+    CORDON_NODE = "cordon_node"
+    PROTECT_NODE = "protect_node"
+    ISOLATE_NODE = "isolate_node"
+    COLLECT_NODE = "collect_node"
+    REVIEW_ACCOUNTS = "review_accounts"
+    SNAPSHOT_NODE = "snapshot_node"
+    ROTATE_ACCOUNTS = "rotate_accounts"
+    REPLACE_PROFILE = "replace_profile"
+    DRAIN_NODE = "drain_node"
+    TERMINATE_NODE = "terminate_node"
 
 
 class Handler(StrEnum):
@@ -56,6 +90,8 @@ class Handler(StrEnum):
     GATE_OPENED = "gate_opened"
     STOP = "stop"
     PROGRESS = "progress"
+    STEPS_ENDED = "steps_ended"
+    TASK_DONE = "task_done"
     STATUS = "status"
 
 
@@ -79,6 +115,8 @@ QUARANTINE_POLICY = "firebreak-quarantine"
 """The name of the deny-all NetworkPolicy, one a namespace."""
 CONTROL_CONFIGMAP = "firebreak-control"
 """In Firebreak's namespace: the budget's reservations and the pause switch."""
+HELD_LABEL = "firebreak.dev/held"
+"""On ConfigMaps in Firebreak's namespace: each records one change outside of pods and which incidents hold it."""
 
 
 def incident_id(account: str, region: str, finding_id: str) -> str:

@@ -29,6 +29,16 @@ class Containment(StrEnum):
     NOT_APPLICABLE = "not-applicable"
 
 
+WORST_FIRST = (
+    Containment.INCOMPLETE,
+    Containment.NONE,
+    Containment.VERIFIED,
+    Containment.RELEASED,
+    Containment.NOT_APPLICABLE,
+)
+"""Of several verdicts the first that is among them counts for all."""
+
+
 class GateState(StrEnum):
     """Where one gate of an incident stands."""
 

@@ -39,6 +39,21 @@ def _s(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def _contain() -> Timing:
+    """Steps of containment: a few quick attempts, then the workflow goes on with durable backoff."""
+    return Timing(HOT_QUEUE, _s(120), heartbeat=_s(30), retry=_retry(0.2, 5, attempts=8))
+
+
+def _change() -> Timing:
+    """Steps behind a person's approval that take seconds."""
+    return Timing(HOT_QUEUE, _s(600), _s(1800), _s(30))
+
+
+def _long() -> Timing:
+    """Steps that wait for others: snapshots, drains, rotations, scans."""
+    return Timing(SLOW_QUEUE, _s(3600), _s(7200), _s(60), retry=_retry(1, 15))
+
+
 TIMINGS: dict[ActivityName, Timing] = {
     ActivityName.ASSESS: Timing(HOT_QUEUE, _s(120), heartbeat=_s(30), retry=_retry(0.2, 10)),
     # Containment's first thirty seconds are dense; the workflow goes on with durable backoff afterwards.
@@ -51,6 +66,36 @@ TIMINGS: dict[ActivityName, Timing] = {
     ActivityName.REDEPLOY_WORKLOADS: Timing(HOT_QUEUE, _s(120), _s(300), _s(30)),
     ActivityName.RESTORE_CHANGES: Timing(HOT_QUEUE, _s(600), _s(1800), _s(30)),
     ActivityName.SWEEP_HELD_OBJECTS: Timing(HOT_QUEUE, _s(50), _s(55), _s(30), retry=_retry(1, 5)),
+    ActivityName.PLAN_STEP: Timing(HOT_QUEUE, _s(120), _s(600), _s(30), retry=_retry(0.2, 5)),
+    ActivityName.UNBIND_SUBJECT: _contain(),
+    ActivityName.REVERT_BINDING: _contain(),
+    ActivityName.CUT_OFF_SUBJECT: _contain(),
+    ActivityName.DEACTIVATE_KEY: _contain(),
+    ActivityName.BLOCK_IMAGE: _contain(),
+    ActivityName.CORDON_NODE: _contain(),
+    ActivityName.PROTECT_NODE: _contain(),
+    ActivityName.ISOLATE_NODE: _contain(),
+    ActivityName.CLOSE_SERVICE: _change(),
+    ActivityName.REVIEW_ACCOUNT: _change(),
+    ActivityName.REVOKE_SESSIONS: _change(),
+    ActivityName.CUT_POD_ROLES: _change(),
+    ActivityName.RECREATE_ACCOUNT: _change(),
+    ActivityName.INVESTIGATE_SUBJECT: _change(),
+    ActivityName.DELETE_KEY: _change(),
+    ActivityName.DISASSOCIATE_PROVIDER: _change(),
+    ActivityName.ARCHIVE_IMAGE: _change(),
+    ActivityName.DELETE_IMAGE: _change(),
+    ActivityName.DENY_REPOSITORY: _change(),
+    ActivityName.REVIEW_ACCOUNTS: _change(),
+    ActivityName.ROTATE_ACCOUNTS: _change(),
+    ActivityName.REPLACE_PROFILE: _change(),
+    ActivityName.ROTATE_SECRETS: _long(),
+    ActivityName.EXPORT_IMAGE: _long(),
+    ActivityName.SCAN_IMAGE: _long(),
+    ActivityName.COLLECT_NODE: _long(),
+    ActivityName.SNAPSHOT_NODE: _long(),
+    ActivityName.DRAIN_NODE: _long(),
+    ActivityName.TERMINATE_NODE: _long(),
     ActivityName.WATCH_ROLLOUT: Timing(SLOW_QUEUE, _s(3600), _s(7200), _s(30), retry=_retry(1, 15)),
     ActivityName.DELETE_PODS: Timing(SLOW_QUEUE, _s(900), _s(1800), _s(30)),
     ActivityName.COLLECT_PODS: Timing(SLOW_QUEUE, _s(3600), _s(7200), _s(60), retry=_retry(1, 30)),

@@ -81,13 +81,14 @@ class BringUp:
         # kwok stops at its first refused request, so its permissions come first.
         self._spawn(KWOK)
         install_product(admin)
-        identities.write_kubeconfig(
-            self._paths,
-            identities.FIREBREAK,
-            self._settings.cluster,
-            self._settings.ports.apiserver,
-            cluster.firebreak_token(admin),
-        )
+        for account in (identities.FIREBREAK, identities.BINDINGS):
+            identities.write_kubeconfig(
+                self._paths,
+                account,
+                self._settings.cluster,
+                self._settings.ports.apiserver,
+                cluster.firebreak_token(admin, account),
+            )
         # The controller manager makes it for each namespace; before that no pod can be created.
         account = f"/api/v1/namespaces/{cluster.DEMO_NAMESPACE}/serviceaccounts/default"
         self._until("default service account", lambda: admin.exists(account), controllers)

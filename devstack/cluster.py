@@ -53,11 +53,11 @@ def grant_namespace_admin(api: KubeApi, namespace: str) -> None:
     apply_all(api, [role, *bindings])
 
 
-def firebreak_token(api: KubeApi) -> str:
-    """A token of the product's own service account, valid for a year, made by the TokenRequest API."""
+def firebreak_token(api: KubeApi, account: str) -> str:
+    """A token of one of the product's own service accounts, valid for a year, made by the TokenRequest API."""
     answer = api.request(
         "POST",
-        f"/api/v1/namespaces/{PRODUCT_NAMESPACE}/serviceaccounts/firebreak/token",
+        f"/api/v1/namespaces/{PRODUCT_NAMESPACE}/serviceaccounts/{account}/token",
         {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",

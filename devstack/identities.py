@@ -15,6 +15,7 @@ CONTROLLER_MANAGER = "system:kube-controller-manager"
 SCHEDULER = "system:kube-scheduler"
 KUBELETS = "kwok"
 FIREBREAK = "firebreak"
+BINDINGS = "firebreak-bindings"
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class StackInfo(BaseModel):
             "FIREBREAK_DETECTOR_ID": self.detector_id,
             "FIREBREAK_EVIDENCE": self.evidence,
             "FIREBREAK_NAMESPACE": PRODUCT_NAMESPACE,
+            "FIREBREAK_BINDINGS_KUBECONFIG": str(self.kubeconfigs[identities.BINDINGS]),
         }
         if self.policy is not None:
             variables["FIREBREAK_POLICY"] = str(self.policy)
@@ -258,7 +259,7 @@ def _new_settings(name: str, *, nodes: int, pods_per_node: int, cluster: str, po
 
 
 def _describe(paths: StackPaths, settings: Settings) -> StackInfo:
-    users = (identities.FIREBREAK, identities.ADMIN, identities.NAMESPACE_ADMIN)
+    users = (identities.FIREBREAK, identities.BINDINGS, identities.ADMIN, identities.NAMESPACE_ADMIN)
     return StackInfo(
         name=settings.name,
         state_dir=paths.root,

@@ -27,6 +27,7 @@ class Draft(NamedTuple):
         namespaces: Where it acts, for the policy's rules.
         total: How many targets there are, when it is more than `targets` holds.
         sha256: Of all targets, when `targets` is not all of them.
+        proves: Whether containment of the path rests on the step.
     """
 
     action: str
@@ -39,6 +40,7 @@ class Draft(NamedTuple):
     namespaces: tuple[str, ...] = ()
     total: int = 0
     sha256: str = ""
+    proves: bool = False
 
 
 class Decided(NamedTuple):
@@ -80,6 +82,7 @@ def decide(s: Situation, path: Path, draft: Draft, *, doubt: str = "", unbuilt: 
         decision=decision,
         reason=reason,
         undo=draft.undo,
+        proves=draft.proves,
     )
     return Decided(step, ruling)
 

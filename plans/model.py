@@ -104,6 +104,8 @@ class Step(BaseModel):
     """Why this decision: the default, the rule of the policy, or what turned `auto` into `approval`."""
     undo: str
     """What undoes the step, or that nothing does."""
+    proves: bool = False
+    """Whether containment of the path rests on this step: without it nothing is called verified."""
 
 
 class GateTerms(BaseModel):
@@ -175,6 +177,13 @@ class Change(BaseModel):
     summary: str
     before: dict[str, JsonValue]
     after: dict[str, JsonValue]
+    held: bool = False
+    """Whether the change is kept by a record that several incidents can hold, so that the last release undoes it.
+
+    The changes on pods and NetworkPolicies are held by an annotation on the object itself instead.
+    """
+    aims: tuple[str, ...] = ()
+    """What the change is for, `<action>:<target>`: how another incident with the same aim finds it already made."""
 
     @property
     def key(self) -> str:

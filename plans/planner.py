@@ -17,8 +17,37 @@ from plans.routing import Route
 from plans.situation import Situation
 from plans.warnings import warnings_of
 
-BUILT_PATHS: Final = frozenset({Path.POD, Path.TRIAGE})
-"""The paths that workflows carry out so far; the others are planned and shown, never done."""
+UNBUILT_STEPS: Final = frozenset(
+    {
+        "configuration.unbind_default_account",
+        "configuration.revert_binding",
+        "configuration.close_service",
+        "user.cut_off",
+        "user.review_account",
+        "user.deactivate_key",
+        "user.revoke_sessions",
+        "user.recreate_account",
+        "user.rotate_secrets",
+        "user.investigate",
+        "user.delete_key",
+        "user.disassociate_provider",
+        "image.block",
+        "image.quarantine",
+        "image.collect",
+        "image.delete_pods",
+        "image.archive",
+        "image.delete",
+        "node.cordon",
+        "node.protect",
+        "node.collect",
+        "node.review_accounts",
+        "node.rotate_accounts",
+        "node.replace_profile",
+        "node.drain",
+        "node.terminate",
+    }
+)
+"""Steps that no workflow carries out so far; they are planned and shown, never done."""
 
 _STEPS: Final[dict[Path, Callable[[Situation], tuple[Draft, ...]]]] = {
     Path.CONFIGURATION: configuration.steps,
@@ -35,7 +64,7 @@ def make_plan(
     observed: Observed | None,
     policy: Policy,
     *,
-    built: frozenset[Path] = BUILT_PATHS,
+    unbuilt: frozenset[str] = UNBUILT_STEPS,
     act_on_sample: bool = False,
 ) -> Plan:
     """What should be done about a finding. Never fails, whatever the finding says.
@@ -46,11 +75,11 @@ def make_plan(
             decisions are those that hold if GuardDuty confirms it, the budget allows it and the cluster agrees; a
             warning says that none of this was checked.
         policy: What the operator allows.
-        built: The paths that can be carried out; the steps of others are `never`.
+        unbuilt: The steps that cannot be carried out yet: they are `never`.
         act_on_sample: Treat a sample finding as a real one.
     """
     situation = Situation(finding=finding, observed=observed, policy=policy)
-    decided = [d for route in situation.routes for d in _decide_path(situation, route, built)]
+    decided = [d for route in situation.routes for d in _decide_path(situation, route, unbuilt)]
     steps = tuple(d.step for d in decided)
     nothing_to_do = all(s.decision is Verdict.NEVER or s.gate is None for s in steps)
     return Plan(
@@ -64,10 +93,16 @@ def make_plan(
     )
 
 
-def _decide_path(situation: Situation, route: Route, built: frozenset[Path]) -> Iterable[Decided]:
-    unbuilt = "" if route.path in built else f"Firebreak cannot carry out the {route.path.value} path yet."
+def _decide_path(situation: Situation, route: Route, unbuilt: frozenset[str]) -> Iterable[Decided]:
     for draft in _STEPS[route.path](situation):
-        yield decide(situation, route.path, draft, doubt=route.doubt, unbuilt=unbuilt)
+        missing = f"{route.path.value}.{draft.action}" in unbuilt
+        yield decide(
+            situation,
+            route.path,
+            draft,
+            doubt=route.doubt,
+            unbuilt="Firebreak cannot carry out this step yet." if missing else "",
+        )
 
 
 def _gates(decided: list[Decided]) -> tuple[GateTerms, ...]:

@@ -17,8 +17,8 @@ from workflows.path_state import PathState, pods
 
 DENSE_PERIOD = timedelta(seconds=30)
 """How long containment is tried without pause before it is called incomplete."""
-_FIRST_BACKOFF, _DENSE_BACKOFF = timedelta(seconds=0.5), timedelta(seconds=5)
-_LONGEST_BACKOFF = timedelta(minutes=5)
+FIRST_BACKOFF, LONGEST_DENSE_BACKOFF = timedelta(seconds=0.5), timedelta(seconds=5)
+LONGEST_BACKOFF = timedelta(minutes=5)
 
 
 class ContainmentLoop:
@@ -44,7 +44,7 @@ class ContainmentLoop:
         """The targets were deleted. A step that was never proved does not become so by that, and the report says it."""
         state = self._state
         if not state.done(self._step):
-            state.containment = Containment.NOT_APPLICABLE
+            state.verdict(self._step, Containment.NOT_APPLICABLE)
             state.mark(self._step, StepState.SKIPPED, "containment was not proved before the pods were deleted")
 
     async def run(self, stopping: Callable[[], bool]) -> None:
@@ -61,10 +61,10 @@ class ContainmentLoop:
 
     async def _contain(self, stopping: Callable[[], bool]) -> None:
         dense_until = workflow.now() + DENSE_PERIOD
-        backoff = _FIRST_BACKOFF
+        backoff = FIRST_BACKOFF
         self._state.mark(self._step, StepState.RUNNING)
         while not stopping() and not self.suspended:
-            was = self._state.containment
+            was = self._state.proved(self._step)
             proved = await self._round()
             self.tried = True
             if proved:
@@ -86,7 +86,7 @@ class ContainmentLoop:
             except TimeoutError:
                 pass
             self.idle = False
-            backoff = min(backoff * 2, _DENSE_BACKOFF if dense else _LONGEST_BACKOFF)
+            backoff = min(backoff * 2, LONGEST_DENSE_BACKOFF if dense else LONGEST_BACKOFF)
 
     async def _round(self) -> bool:
         """One attempt; True when the proof holds, or when nothing is left to contain."""
@@ -110,11 +110,9 @@ class ContainmentLoop:
                 summary="prove from live objects that nothing gets in or out",
             )
         except StepFailed as failed:
-            state.reasons = (failed.message,)
-            state.containment = Containment.INCOMPLETE
+            state.verdict(self._step, Containment.INCOMPLETE, (failed.message,))
             state.failures[self._step] = [failed.failure(self._step)]
             return False
-        state.reasons, state.proposals = proof.reasons, proof.proposals
         state.failures[self._step] = list(isolated.failures)
         if proof.missing:
             # Their before-state stands in history now, as part of the proof, so they may be made.
@@ -124,14 +122,14 @@ class ContainmentLoop:
             await self._verified(proof)
             return True
         if proof.containment is Containment.NOT_APPLICABLE:
-            await self._nothing_left()
+            await self._nothing_left(proof)
             return True
-        state.containment = Containment.INCOMPLETE
+        state.verdict(self._step, Containment.INCOMPLETE, proof.reasons, proof.proposals)
         return False
 
     def _begin(self) -> None:
         state = self._state
-        state.holding = True
+        state.hold(self._step)
         state.begin([*state.policy_changes, *self._label_changes()])
 
     def _label_changes(self) -> list[Change]:
@@ -151,16 +149,16 @@ class ContainmentLoop:
 
     async def _verified(self, proof: Proof) -> None:
         state = self._state
-        state.containment = Containment.VERIFIED
+        state.verdict(self._step, Containment.VERIFIED, proof.reasons, proof.proposals)
         state.contained_at = state.contained_at or proof.at
         gone = f", {proof.gone} gone" if proof.gone else ""
         state.mark(self._step, StepState.DONE, f"{pods(proof.verified)} verified{gone}")
         self.settled = True
         await state.report()
 
-    async def _nothing_left(self) -> None:
+    async def _nothing_left(self, proof: Proof) -> None:
         state = self._state
-        state.containment = Containment.NOT_APPLICABLE
+        state.verdict(self._step, Containment.NOT_APPLICABLE, proof.reasons, proof.proposals)
         state.mark(self._step, StepState.SKIPPED, "the pods are gone")
         self.settled = True
         await state.report()
@@ -169,7 +167,7 @@ class ContainmentLoop:
         """Say it once a round of the slow backoff; the loop goes on."""
         state = self._state
         if not self.settled or state.steps[self._step].state is not StepState.FAILED:
-            workflow.logger.warning("containment incomplete", extra={"reasons": len(state.reasons)})
+            workflow.logger.warning("containment incomplete", extra={"step": self._step})
         failures = state.failures[self._step]
         state.mark(self._step, StepState.FAILED, "containment is incomplete and goes on being tried", failures)
         self.settled = True

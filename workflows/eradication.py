@@ -42,7 +42,7 @@ async def eradicate(state: PathState, opened: GateOpened, stopping: Callable[[],
     Raises:
         Stopped: The path was told to stop while a rollout was being watched; it is left as it is for `release`.
     """
-    redeploy, delete = state.step("redeploy"), state.step("delete")
+    redeploy, delete = state.step("redeploy"), state.delete_step
     current = redeploy or delete
     assert current is not None
     lease = LeaseRequest(incident=state.incident, step=current.step, resources=_resources(state))

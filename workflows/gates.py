@@ -48,9 +48,11 @@ class GateBoard:
         self.rejected: list[DecisionRecord] = []
         for terms in plan.gates:
             steps = [s for s in plan.steps if s.gate is terms.gate and s.decision is not Verdict.NEVER]
+            # Containment that the policy allows does not wait for that which a person must approve beside it.
+            waiting = [s for s in steps if terms.gate is not Gate.CONTAIN or s.decision is Verdict.APPROVAL]
             self._gates[terms.gate] = _Entry(
                 terms=terms,
-                steps=tuple(s.step for s in steps),
+                steps=tuple(s.step for s in waiting or steps),
                 needs_image=any(s.action == "redeploy" for s in steps),
                 state=GateState.OPEN,
             )

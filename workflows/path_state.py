@@ -7,10 +7,11 @@ from datetime import datetime
 from temporalio import workflow
 
 from contracts.common import EvidenceState, Failure, PodTargets
-from contracts.incidents import GateOpened, PathInput, PathProgress, StepStatus
+from contracts.incidents import GateOpened, PathInput, PathProgress, StepsEnded, StepStatus, StepVerdict
 from contracts.names import Handler
-from contracts.states import Containment, StepState
-from plans.model import Change, Gate, Step, Verdict
+from contracts.states import WORST_FIRST, Containment, StepState
+from contracts.steps import Task
+from plans.model import Change, Gate, Path, Step, Verdict
 
 
 def pods(count: int) -> str:
@@ -32,15 +33,17 @@ class PathState:
         self.plan: dict[str, Step] = {
             s.step: s for s in start.assessment.plan.steps_of(start.path) if s.decision is not Verdict.NEVER
         }
-        self.containment = Containment.NONE
+        self.verdicts: dict[str, StepVerdict] = {}
         self.contained_at: datetime | None = None
-        self.reasons: tuple[str, ...] = ()
-        self.proposals: tuple[str, ...] = ()
         self.failures: dict[str, list[Failure]] = {}
         self.evidence = EvidenceState()
         self.changes: dict[str, Change] = {}
         self.all_undone: dict[str, None] = {}
-        self.holding = False
+        self.tasks: dict[str, Task] = {}
+        self.previews: dict[str, tuple[str, ...]] = {}
+        self.repeated: set[str] = set()
+        self.ended: dict[str, StepState] = dict(start.ended.steps)
+        self.held: dict[str, bool] = {}
         self.stopped = False
         self._reported: set[str] = set()
         self._reported_undone: set[str] = set()
@@ -49,13 +52,15 @@ class PathState:
 
     def _resume(self, reached: PathProgress) -> None:
         self.steps = {s.step: s for s in reached.steps}
-        self.containment = reached.containment
+        self.verdicts = dict(reached.verdicts)
         self.contained_at = reached.contained_at
-        self.reasons, self.proposals = reached.reasons, reached.proposals
         for failure in reached.failures:
             self.failures.setdefault(failure.step, []).append(failure)
         self.evidence = reached.evidence
-        self.holding = reached.holding
+        self.held = dict(reached.held)
+        self.tasks = {t.id: t for t in reached.tasks}
+        self.previews = dict(reached.previews)
+        self.repeated = set(reached.repeated)
         self.changes = {c.key: c for c in reached.changes}
         self._reported = set(self.changes)
         self.all_undone = dict.fromkeys(reached.undone)
@@ -66,12 +71,55 @@ class PathState:
         everything = self.view()
         assessment = self.assessment.model_copy(update={"changes": tuple(self.policy_changes)})
         return self.start.model_copy(
-            update={"assessment": assessment, "open_gates": tuple(self.open.values()), "reached": everything}
+            update={
+                "assessment": assessment,
+                "open_gates": tuple(self.open.values()),
+                "reached": everything,
+                "ended": StepsEnded(steps=self.ended),
+            }
         )
+
+    @property
+    def containment(self) -> Containment:
+        """The worst of what the steps have proved."""
+        proved = {v.containment for v in self.verdicts.values()} or {Containment.NONE}
+        return next(c for c in WORST_FIRST if c in proved)
+
+    def verdict(
+        self,
+        step: str,
+        containment: Containment,
+        reasons: tuple[str, ...] = (),
+        proposals: tuple[str, ...] = (),
+    ) -> None:
+        """What one step has proved now; it replaces what the step had proved before."""
+        self.verdicts[step] = StepVerdict(containment=containment, reasons=reasons, proposals=proposals)
+
+    def proved(self, step: str) -> Containment:
+        """What one step had proved when it was last looked at."""
+        return self.verdicts[step].containment if step in self.verdicts else Containment.NONE
+
+    @property
+    def holding(self) -> bool:
+        """Whether anything of the path's containment still stands."""
+        return any(self.held.values())
+
+    def hold(self, what: str, holding: bool = True) -> None:
+        """Say whether one part of the path still holds something."""
+        self.held[what] = holding
+
+    def may_contain(self, step: Step) -> bool:
+        """Whether a step of containment may run: its own decision is auto, or the gate is open for all."""
+        return step.decision is Verdict.AUTO or Gate.CONTAIN in self.open
 
     def step(self, action: str) -> Step | None:
         """The planned step of this action, or None when the plan has none or policy says never."""
         return self.plan.get(f"{self.start.path.value}.{action}")
+
+    @property
+    def delete_step(self) -> Step | None:
+        """The step that deletes pods; on the image path `delete` is about the image."""
+        return self.step("delete_pods" if self.start.path is Path.IMAGE else "delete")
 
     @property
     def deletable(self) -> PodTargets:
@@ -89,6 +137,11 @@ class PathState:
         """Whether a step is done, or its outcome was already true."""
         status = self.steps.get(step)
         return status is not None and status.state in (StepState.DONE, StepState.SKIPPED)
+
+    def failed(self, step: str) -> bool:
+        """Whether the last attempt at a step failed."""
+        status = self.steps.get(step)
+        return status is not None and status.state is StepState.FAILED
 
     def begin(self, changes: list[Change]) -> None:
         """Remember changes before they are made: they stand in history already. One made again is not undone."""
@@ -117,8 +170,8 @@ class PathState:
             path=self.start.path,
             containment=self.containment,
             contained_at=self.contained_at,
-            reasons=self.reasons,
-            proposals=self.proposals,
+            reasons=tuple(r for v in self.verdicts.values() for r in v.reasons),
+            proposals=tuple(p for v in self.verdicts.values() for p in v.proposals),
             steps=tuple(self.steps.values()),
             changes=changes,
             undone=undone,
@@ -126,6 +179,11 @@ class PathState:
             evidence=self.evidence,
             failed_step=failed_step,
             holding=self.holding,
+            held=self.held,
+            verdicts=self.verdicts,
+            tasks=tuple(self.tasks.values()),
+            previews=self.previews,
+            repeated=tuple(sorted(self.repeated)),
         )
 
     def view(self) -> PathProgress:

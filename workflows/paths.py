@@ -11,15 +11,21 @@ from temporalio.exceptions import FailureError
 
 from contracts.activities import Assessment
 from contracts.common import Failure
-from contracts.incidents import GateOpened, PathInput, PathProgress, StepStatus
+from contracts.incidents import GateOpened, PathInput, PathProgress, StepsEnded, StepStatus
 from contracts.names import Handler, WorkflowName
 from contracts.states import GateState, StepState
 from plans.model import Gate, Path, Verdict
 from workflows.gates import GateBoard
 from workflows.record import IncidentRecord
 
-PATH_WORKFLOWS = {Path.POD: WorkflowName.REMEDIATE_PODS}
-"""The paths that have a workflow; the planner shows the steps of the others as `never`."""
+PATH_WORKFLOWS = {
+    Path.CONFIGURATION: WorkflowName.REMEDIATE_CONFIGURATION,
+    Path.USER: WorkflowName.REMEDIATE_USER,
+    Path.POD: WorkflowName.REMEDIATE_PODS,
+    Path.IMAGE: WorkflowName.REMEDIATE_IMAGE,
+    Path.NODE: WorkflowName.REMEDIATE_NODE,
+}
+"""The paths that have a workflow; triage has none, because only a person can sort it out."""
 
 _Child = workflow.ChildWorkflowHandle[object, PathProgress]
 
@@ -37,6 +43,7 @@ class Paths:
         self._changed = changed
         self._children: dict[Path, _Child] = {}
         self._opened: set[Gate] = set()
+        self._told: dict[str, StepState] = {}
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -60,7 +67,14 @@ class Paths:
         try:
             child = await workflow.start_child_workflow(
                 PATH_WORKFLOWS[path].value,
-                PathInput(incident=key, path=path, assessment=assessment, open_gates=opened),
+                PathInput(
+                    incident=key,
+                    path=path,
+                    assessment=assessment.of_path(path),
+                    finding=self._record.finding,
+                    open_gates=opened,
+                    ended=StepsEnded(steps=self._told),
+                ),
                 id=f"{key.workflow_id}/{path.value}",
                 result_type=PathProgress,
                 static_summary=f"{path.value} path of {self._record.finding.id}",
@@ -94,6 +108,13 @@ class Paths:
         for gate in [g for g in Gate if g in now_open - self._opened]:
             self.tell(Handler.GATE_OPENED, _opening(gate, board))
         self._opened = now_open
+
+    def tell_ended(self) -> None:
+        """Let the paths know which steps of the others have ended; a path alone knows all there is to know."""
+        ended = self._record.ended_steps
+        if len(self._children) > 1 and ended != self._told:
+            self._told = ended
+            self.tell(Handler.STEPS_ENDED, StepsEnded(steps=ended))
 
     def stop(self) -> None:
         """Let every path come to its end; asking again changes nothing."""

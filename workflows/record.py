@@ -7,18 +7,12 @@ from datetime import datetime
 from contracts.activities import Assessment
 from contracts.common import EvidenceState, Failure, IncidentKey, PodTargets, Timings
 from contracts.incidents import IncidentInput, IncidentView, PathProgress, StepStatus
-from contracts.states import Containment, GateState, IncidentState, StepState
+from contracts.states import WORST_FIRST, Containment, GateState, IncidentState, StepState
+from contracts.steps import TaskDone, TaskView
 from plans.model import Change, Gate, Path, Verdict
 from workflows.gates import GateBoard
 
 _MOST_NOTES = 50
-_WORST_FIRST = (
-    Containment.INCOMPLETE,
-    Containment.NONE,
-    Containment.VERIFIED,
-    Containment.RELEASED,
-    Containment.NOT_APPLICABLE,
-)
 
 
 class IncidentRecord:
@@ -35,6 +29,7 @@ class IncidentRecord:
         self.undone: dict[str, None] = {}
         self.steps: dict[str, StepStatus] = {}
         self.failures: dict[str, list[Failure]] = {}
+        self.tasks: dict[str, TaskView] = {}
         self.notes: list[str] = []
         self.evidence = EvidenceState()
         self.report_key = ""
@@ -62,14 +57,43 @@ class IncidentRecord:
             self.undone.pop(change.key, None)
         self.undone.update(dict.fromkeys(progress.undone))
         self.failures[progress.path.value] = list(progress.failures)
+        for task in progress.tasks:
+            self.tasks.setdefault(task.id, TaskView(task=task))
         if progress.evidence.manifests >= self.evidence.manifests:
             self.evidence = progress.evidence
-        if progress.contained_at and self.contained is None:
-            self.contained = progress.contained_at
+        if self.contained is None and self.containment is Containment.VERIFIED:
+            # The incident is contained when the last of its paths is.
+            self.contained = max((p.contained_at for p in self.paths.values() if p.contained_at), default=None)
 
     def note(self, text: str) -> None:
         """Remember what happened besides; the oldest notes give way."""
         self.notes = [*self.notes, text][-_MOST_NOTES:]
+
+    def task_done(self, done: TaskDone, at: datetime) -> None:
+        """A person says that a task is done; what names none, or gives no name, is noted and counts for nothing."""
+        view = self.tasks.get(done.task)
+        if view is None:
+            names = ", ".join(self.open_tasks) or "none"
+            self.note(f"task {done.task[:100]!r} is not one of this incident's open tasks: {names}")
+        elif not done.by.strip() or not done.reason.strip():
+            self.note(f"task {done.task} stays open: who did it and what was done must be said")
+        elif view.done:
+            self.note(f"task {done.task} was done already by {view.by[:100]}")
+        else:
+            self.tasks[done.task] = TaskView(
+                task=view.task, done=True, by=done.by[:200], reason=done.reason[:500], at=at
+            )
+
+    @property
+    def open_tasks(self) -> tuple[str, ...]:
+        """The ids of what people still have to do."""
+        return tuple(id_ for id_, view in self.tasks.items() if not view.done)
+
+    @property
+    def ended_steps(self) -> dict[str, StepState]:
+        """The steps that have ended, failed or not: what steps of other paths wait for."""
+        over = (StepState.DONE, StepState.SKIPPED, StepState.FAILED)
+        return {name: status.state for name, status in self.steps.items() if status.state in over}
 
     @property
     def holding(self) -> bool:
@@ -100,8 +124,8 @@ class IncidentRecord:
 
     @property
     def complete(self) -> bool:
-        """Whether every step that is not `never` is done, or its outcome was already true."""
-        return all(s.state in (StepState.DONE, StepState.SKIPPED) for s in self.steps.values())
+        """Whether every step that is not `never` is done, or was true already, and no task of a person is open."""
+        return not self.open_tasks and all(s.state in (StepState.DONE, StepState.SKIPPED) for s in self.steps.values())
 
     @property
     def containment(self) -> Containment:
@@ -110,8 +134,10 @@ class IncidentRecord:
             return Containment.RELEASED if self.contained or self.changes else Containment.NONE
         if not self.assessment or self.assessment.plan.plan_only:
             return Containment.NOT_APPLICABLE if self.assessment else Containment.NONE
-        reported = {p.containment for p in self.paths.values()} or {Containment.NONE}
-        return next(c for c in _WORST_FIRST if c in reported)
+        # A path that has not reported yet has contained nothing, whatever the others have.
+        proving = {s.path for s in self.assessment.plan.steps if s.proves and s.decision is not Verdict.NEVER}
+        reported = {self.paths[p].containment if p in self.paths else Containment.NONE for p in proving}
+        return next((c for c in WORST_FIRST if c in reported), Containment.NOT_APPLICABLE)
 
     @property
     def state(self) -> IncidentState:
@@ -120,9 +146,7 @@ class IncidentRecord:
             return self.final
         if self.assessment is None or self.board is None:
             return IncidentState.FAILED if self.failures.get("assess") else IncidentState.ASSESSING
-        unfinished = (StepState.PLANNED, StepState.RUNNING)
-        containing = any(s.state in unfinished for s in self._gated((Gate.CONTAIN,)))
-        if containing and self.board.state(Gate.CONTAIN) is GateState.OPEN:
+        if self._containing:
             return IncidentState.CONTAINING
         if any(s.state is StepState.RUNNING for s in self._gated((Gate.CREDENTIALS, Gate.ERADICATE, Gate.TERMINATE))):
             return IncidentState.REMEDIATING
@@ -135,6 +159,19 @@ class IncidentRecord:
         if self.complete:
             return IncidentState.REMEDIATED
         return IncidentState.REMEDIATING
+
+    @property
+    def _containing(self) -> bool:
+        """Whether a step of containment that may run has not come to its first end."""
+        if self.assessment is None or self.board is None:
+            return False
+        gate_open = self.board.state(Gate.CONTAIN) is GateState.OPEN
+        unfinished = (StepState.PLANNED, StepState.RUNNING)
+        return any(
+            self.steps[s.step].state in unfinished
+            for s in self.assessment.plan.steps
+            if s.gate is Gate.CONTAIN and s.step in self.steps and (gate_open or s.decision is Verdict.AUTO)
+        )
 
     def view(self) -> IncidentView:
         """Everything that `firebreak show` prints."""
@@ -161,6 +198,8 @@ class IncidentRecord:
             proposals=tuple(r for p in self.paths.values() for r in p.proposals),
             rejected=tuple(self.board.rejected) if self.board else (),
             notes=tuple(self.notes),
+            tasks=tuple(self.tasks.values()),
+            previews={k: v for p in self.paths.values() for k, v in p.previews.items()},
             report_key=self.report_key,
             last_observed=self.last_observed,
             timings=Timings(received=self.received, contained=self.contained, finished=self.finished),

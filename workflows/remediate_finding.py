@@ -24,6 +24,7 @@ from contracts.incidents import (
 )
 from contracts.names import GATE, STATE, ActivityName, Handler, WorkflowName
 from contracts.states import GateState, IncidentState, ObservationKind, StepState, Verb
+from contracts.steps import TaskDone
 from plans.model import Gate
 from workflows import inbox
 from workflows.calls import StepFailed, call, outlive
@@ -64,6 +65,7 @@ class RemediateFinding:
                 continue
             self._heed_cancellation()
             self._pass_gates()
+            self._paths.tell_ended()
             self._settle()
             self._publish()
             if self._record.final is None:
@@ -249,6 +251,8 @@ class RemediateFinding:
             self._observe(seen)
         elif name == Handler.RETRY and (again := inbox.message(args, RetryRequest)):
             self._retry(again)
+        elif name == Handler.TASK_DONE and (done := inbox.message(args, TaskDone)):
+            self._record.task_done(done, workflow.now())
         elif name == Handler.RELEASE and (order := inbox.message(args, ReleaseOrder)):
             self._release = order
         else:

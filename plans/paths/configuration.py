@@ -47,7 +47,11 @@ def steps(s: Situation) -> tuple[Draft, ...]:
             )
         )
     if anonymous or "Anonymous" in type_.partition("/")[2] or not drafts:
-        drafts.append(Draft(action="unbind_anonymous", targets=_bindings(s.finding), gate=Gate.CONTAIN, undo=_UNBOUND))
+        drafts.append(
+            Draft(
+                action="unbind_anonymous", targets=_bindings(s.finding), gate=Gate.CONTAIN, undo=_UNBOUND, proves=True
+            )
+        )
     return tuple(drafts)
 
 

@@ -36,6 +36,7 @@ def steps(s: Situation) -> tuple[Draft, ...]:
         action="quarantine",
         gate=Gate.CONTAIN,
         undo="`firebreak release` takes both labels off and puts the selectors of the other policies back.",
+        proves=True,
     )
     collect = common._replace(action="collect", undo=_NOTHING_UNDOES_READING)
     return (quarantine, collect, *_redeploy(s, common), _delete(s, common))

@@ -10,6 +10,7 @@ from temporalio import activity, workflow
 
 from activities.registry import ROOMS
 from contracts.names import ActivityName, WorkflowName
+from contracts.steps import VERBS
 from contracts.timing import TIMINGS
 from workflows.registry import WORKFLOWS
 
@@ -69,7 +70,7 @@ def test_every_activity_that_a_workflow_names_is_registered() -> None:
         name
         for path in (ROOT / "workflows").glob("*.py")
         for name in re.findall(r"ActivityName\.([A-Z_]+)", path.read_text())
-    }
+    } | {verb.name for verb in VERBS.values()}
     assert named == set(ActivityName.__members__), (
         "an activity that no workflow calls is dead, an unknown one would hang"
     )

@@ -65,6 +65,7 @@ def doors(settings: Settings, door: Kubernetes, aws: Aws, tmp_path: Path) -> Doo
     return Doors(
         settings=settings,
         kubernetes=door,
+        bindings=door,
         aws=aws,
         store=open_store(str(tmp_path / "evidence")),
         temporal=cast(Client, None),

@@ -38,7 +38,12 @@ def doors(kubernetes: Kubernetes, tmp_path: Path) -> Doors:
     # Custody asks Temporal's client for its identity only.
     worker, nothing = cast(Any, Worker("worker-1")), cast(Any, None)
     return Doors(
-        settings=SETTINGS, kubernetes=kubernetes, aws=nothing, store=LocalStore(tmp_path / "evidence"), temporal=worker
+        settings=SETTINGS,
+        kubernetes=kubernetes,
+        bindings=kubernetes,
+        aws=nothing,
+        store=LocalStore(tmp_path / "evidence"),
+        temporal=worker,
     )
 
 

@@ -44,7 +44,7 @@ CONTAINERS = {
 def doors(tmp_path: Path) -> Doors:
     nothing = cast(Any, None)
     store, worker = LocalStore(tmp_path / "evidence"), cast(Any, Worker("worker-1"))
-    return Doors(settings=SETTINGS, kubernetes=nothing, aws=nothing, store=store, temporal=worker)
+    return Doors(settings=SETTINGS, kubernetes=nothing, bindings=nothing, aws=nothing, store=store, temporal=worker)
 
 
 @pytest.fixture

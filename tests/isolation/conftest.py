@@ -27,7 +27,14 @@ def kubernetes(stack: StackInfo) -> Kubernetes:
 def doors(kubernetes: Kubernetes, tmp_path: Path) -> Doors:
     # Isolation talks to Kubernetes and the store only.
     nothing = cast(Any, None)
-    return Doors(settings=SETTINGS, kubernetes=kubernetes, aws=nothing, store=LocalStore(tmp_path), temporal=nothing)
+    return Doors(
+        settings=SETTINGS,
+        kubernetes=kubernetes,
+        bindings=kubernetes,
+        aws=nothing,
+        store=LocalStore(tmp_path),
+        temporal=nothing,
+    )
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from tests.plans.builders import (
     an_observed,
 )
 
-EVERY_PATH = frozenset(Path)
 OPEN = load_policy("rules: [{when: {gates: [contain, credentials, eradicate, terminate]}, set: {mode: auto}}]")
 """As loose as a policy can be: every gate by rule, so that the severity does not count either."""
 
@@ -180,7 +179,7 @@ def test_the_namespace_of_an_account_is_protected_like_its_pods() -> None:
         "rules: [{when: {gates: [contain, credentials, eradicate, terminate]}, set: {mode: auto}}]"
     )
     for observed in (None, an_observed(pods=())):
-        plan = make_plan(finding, observed, policy, built=EVERY_PATH)
+        plan = make_plan(finding, observed, policy, unbuilt=frozenset())
         changing = [s for s in plan.steps if s.gate is not None and s.decision is not Verdict.NEVER]
         assert changing and all(s.decision is Verdict.APPROVAL for s in changing)
         assert all("Protected: the namespace ops." in s.reason for s in changing)
@@ -242,14 +241,16 @@ def test_a_gate_takes_the_strictest_terms_of_its_steps() -> None:
     # Of the two steps behind `contain`, only the pods are in a namespace.
     user, key = USERS[SubjectKind.IAM_USER]
     both = load_policy("rules: [{when: {namespaces: [shop]}, set: {approvals: 2, deadline: 1h}}]")
-    terms = make_plan(a_finding(user=user, access_key=key), an_observed(), both, built=EVERY_PATH).terms(Gate.CONTAIN)
+    terms = make_plan(a_finding(user=user, access_key=key), an_observed(), both, unbuilt=frozenset()).terms(
+        Gate.CONTAIN
+    )
     assert terms is not None
     assert (terms.approvals, terms.deadline_seconds, terms.decision) == (2, 3600, Verdict.AUTO)
 
 
 def test_gates_stand_in_the_order_in_which_they_are_passed() -> None:
     user, key = USERS[SubjectKind.IAM_USER]
-    plan = make_plan(a_finding(user=user, access_key=key), an_observed(), Policy(), built=EVERY_PATH)
+    plan = make_plan(a_finding(user=user, access_key=key), an_observed(), Policy(), unbuilt=frozenset())
     assert [t.gate for t in plan.gates] == list(Gate)
     assert all(t.approvals == 1 and t.deadline_seconds == 86_400 for t in plan.gates)
 
@@ -269,7 +270,7 @@ def test_a_plan_of_unbuilt_paths_alone_is_plan_only() -> None:
     finding = a_finding(type=USER_TYPE, user=user, access_key=key, workload=None)
     plan = make_plan(finding, an_observed(pods=()), Policy())
     assert plan.plan_only and plan.gates == ()
-    assert not make_plan(finding, an_observed(pods=()), Policy(), built=EVERY_PATH).plan_only
+    assert not make_plan(finding, an_observed(pods=()), Policy(), unbuilt=frozenset()).plan_only
 
 
 def test_triage_alone_is_plan_only_and_says_why() -> None:
@@ -308,7 +309,7 @@ PROTECTED_USERS = {
 def test_protected_identities_are_never_acted_on_unasked(who: str) -> None:
     fields, key, said = PROTECTED_USERS[who]
     finding = a_finding(type=USER_TYPE, user=KubernetesUser.model_validate(fields), access_key=key, workload=None)
-    plan = make_plan(finding, an_observed(pods=()), OPEN, built=EVERY_PATH)
+    plan = make_plan(finding, an_observed(pods=()), OPEN, unbuilt=frozenset())
     mine = plan.steps_of(Path.USER)
     assert mine and not any(s.decision is Verdict.AUTO for s in mine)
     assert any(said in s.reason for s in mine)
@@ -317,7 +318,7 @@ def test_protected_identities_are_never_acted_on_unasked(who: str) -> None:
 def test_an_ordinary_identity_is_cut_off_at_once() -> None:
     user, key = USERS[SubjectKind.IAM_USER]
     finding = a_finding(type=USER_TYPE, user=user, access_key=key, workload=None)
-    plan = make_plan(finding, an_observed(pods=()), Policy(), built=EVERY_PATH)
+    plan = make_plan(finding, an_observed(pods=()), Policy(), unbuilt=frozenset())
     decisions = {s.action: (s.gate, s.decision) for s in plan.steps}
     assert decisions == {
         "cut_off": (Gate.CONTAIN, Verdict.AUTO),
@@ -327,14 +328,14 @@ def test_an_ordinary_identity_is_cut_off_at_once() -> None:
         "investigate": (Gate.ERADICATE, Verdict.APPROVAL),
         "delete_key": (Gate.TERMINATE, Verdict.APPROVAL),
     }
-    over = make_plan(finding, an_observed(pods=(), budget_refusal="spent"), Policy(), built=EVERY_PATH)
+    over = make_plan(finding, an_observed(pods=(), budget_refusal="spent"), Policy(), unbuilt=frozenset())
     assert step(over, "user.cut_off").decision is Verdict.APPROVAL
 
 
 @pytest.mark.parametrize("kind", [SubjectKind.SYSTEM, SubjectKind.NODE, SubjectKind.ANONYMOUS])
 def test_the_clusters_own_identities_are_in_no_step_of_the_user_path(kind: SubjectKind) -> None:
     user, key = USERS[kind]
-    plan = make_plan(a_finding(type=USER_TYPE, user=user, access_key=key), an_observed(), OPEN, built=EVERY_PATH)
+    plan = make_plan(a_finding(type=USER_TYPE, user=user, access_key=key), an_observed(), OPEN, unbuilt=frozenset())
     assert plan.steps_of(Path.USER) == ()
 
 
@@ -351,7 +352,7 @@ def test_one_certain_identity_does_not_make_another_certain() -> None:
     finding = a_finding(
         type="AttackSequence:EKS/CompromisedCluster", workload=None, sequence=Sequence(uid="s", actors=actors)
     )
-    plan = make_plan(finding, an_observed(pods=()), OPEN, built=EVERY_PATH)
+    plan = make_plan(finding, an_observed(pods=()), OPEN, unbuilt=frozenset())
     cut_off = step(plan, "user.cut_off")
     assert [t.name for t in cut_off.targets] == ["alice", "carol"]
     assert (cut_off.decision, "carol" in cut_off.reason) == (Verdict.APPROVAL, True)
@@ -361,7 +362,7 @@ def test_one_certain_identity_does_not_make_another_certain() -> None:
 
 def test_a_cause_is_said_once() -> None:
     finding = a_finding(type=USER_TYPE, user=KubernetesUser(username="carol"), workload=None)
-    reason = step(make_plan(finding, an_observed(pods=()), OPEN, built=EVERY_PATH), "user.cut_off").reason
+    reason = step(make_plan(finding, an_observed(pods=()), OPEN, unbuilt=frozenset()), "user.cut_off").reason
     assert reason.count("what kind of identity carol is") == 1
 
 
@@ -369,29 +370,29 @@ def test_an_unbuilt_path_is_said_before_what_else_is_missing() -> None:
     finding = a_finding(workload=a_workload(host_network=True))
     plan = make_plan(finding, None, Policy())
     assert step(plan, "node.cordon").reason == "Firebreak cannot carry out the node path yet."
-    built = step(make_plan(finding, None, Policy(), built=EVERY_PATH), "node.cordon")
+    built = step(make_plan(finding, None, Policy(), unbuilt=frozenset()), "node.cordon")
     assert (built.decision, "node is not known" in built.reason) == (Verdict.NEVER, True)
 
 
 def test_more_nodes_than_allowed_ask_a_person() -> None:
     def cordon(count: int) -> Step:
         pods = tuple(a_pod(i, node=f"node-{i}", host_network=True) for i in range(count))
-        return step(make_plan(a_finding(), an_observed(pods=pods), OPEN, built=EVERY_PATH), "node.cordon")
+        return step(make_plan(a_finding(), an_observed(pods=pods), OPEN, unbuilt=frozenset()), "node.cordon")
 
     assert cordon(3).decision is Verdict.AUTO
     held = an_observed(pods=(a_pod(host_network=True, namespace="temporal"),))
-    assert step(make_plan(a_finding(), held, OPEN, built=EVERY_PATH), "node.cordon").decision is Verdict.APPROVAL
+    assert step(make_plan(a_finding(), held, OPEN, unbuilt=frozenset()), "node.cordon").decision is Verdict.APPROVAL
     assert cordon(4).decision is Verdict.APPROVAL
     assert "4 nodes are more than the 3" in cordon(4).reason
 
 
 def test_the_image_path_never_opens_by_itself_before_its_pods_are_counted() -> None:
-    plan = make_plan(a_finding(type="Impact:Runtime/CryptoMinerExecuted"), an_observed(), OPEN, built=EVERY_PATH)
+    plan = make_plan(a_finding(type="Impact:Runtime/CryptoMinerExecuted"), an_observed(), OPEN, unbuilt=frozenset())
     mine = plan.steps_of(Path.IMAGE)
     assert mine and all(s.decision is Verdict.APPROVAL for s in mine if s.gate is not None)
     assert [t.name for t in mine[0].targets] == ["nginx@sha256:aa"]
     observed = an_observed(pods=(a_pod(namespace="temporal"),))
-    plan = make_plan(a_finding(type="Impact:Runtime/CryptoMinerExecuted"), observed, OPEN, built=EVERY_PATH)
+    plan = make_plan(a_finding(type="Impact:Runtime/CryptoMinerExecuted"), observed, OPEN, unbuilt=frozenset())
     assert "Protected: the namespace temporal." in step(plan, "image.block").reason
 
 

@@ -16,7 +16,7 @@ from plans.digest import gate_digest
 from plans.document import plan_document
 from plans.model import Gate, Path, Plan, ResourceRef, TargetKind, Verdict
 from plans.observed import ClusterFacts, ContainerFacts, Observed, PodFacts, PolicyFacts, Provenance, WorkloadFacts
-from plans.planner import BUILT_PATHS, make_plan
+from plans.planner import UNBUILT_STEPS, make_plan
 from plans.policy import (
     Budget,
     ContainDefaults,
@@ -171,7 +171,7 @@ policies = st.builds(
     provenance=st.builds(ProvenanceTerms, required=st.booleans()),
     protected=st.builds(Protected, namespaces=st.sampled_from(((), ("ci-*",)))),
 )
-BUILT = st.sampled_from((BUILT_PATHS, frozenset(Path)))
+UNBUILT = st.sampled_from((UNBUILT_STEPS, frozenset[str]()))
 CALM = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -181,11 +181,11 @@ def acted(plan: Plan) -> list[str]:
 
 
 @CALM
-@given(findings, st.none() | observations, policies, BUILT, st.booleans())
+@given(findings, st.none() | observations, policies, UNBUILT, st.booleans())
 def test_a_plan_always_comes_out_and_holds_together(
     finding: Finding, observed: Observed | None, policy: Policy, built: frozenset[Path], act_on_sample: bool
 ) -> None:
-    plan = make_plan(finding, observed, policy, built=built, act_on_sample=act_on_sample)
+    plan = make_plan(finding, observed, policy, unbuilt=built, act_on_sample=act_on_sample)
     assert plan.paths and plan.steps
     assert {s.path for s in plan.steps} == set(plan.paths)
     assert len({s.step for s in plan.steps}) == len(plan.steps)
@@ -210,11 +210,11 @@ def test_a_plan_always_comes_out_and_holds_together(
 
 
 @CALM
-@given(findings, observations, policies, BUILT)
+@given(findings, observations, policies, UNBUILT)
 def test_nothing_unconfirmed_or_over_budget_is_acted_on(
     finding: Finding, observed: Observed, policy: Policy, built: frozenset[Path]
 ) -> None:
-    plan = make_plan(finding, observed, policy, built=built, act_on_sample=True)
+    plan = make_plan(finding, observed, policy, unbuilt=built, act_on_sample=True)
     unconfirmed = policy.provenance.required and (not observed.provenance.confirmed or finding.archived)
     if unconfirmed or observed.budget_refusal or finding.cluster is None or not finding.cluster.name:
         assert acted(plan) == []
@@ -227,11 +227,11 @@ def test_nothing_unconfirmed_or_over_budget_is_acted_on(
 
 
 @CALM
-@given(findings, st.none() | observations, policies, BUILT)
+@given(findings, st.none() | observations, policies, UNBUILT)
 def test_nothing_protected_is_touched_unasked(
     finding: Finding, observed: Observed | None, policy: Policy, built: frozenset[Path]
 ) -> None:
-    plan = make_plan(finding, observed, policy, built=built, act_on_sample=True)
+    plan = make_plan(finding, observed, policy, unbuilt=built, act_on_sample=True)
     for step in plan.steps:
         if step.gate is None or step.decision is not Verdict.AUTO:
             continue

@@ -215,5 +215,5 @@ def test_a_role_change_reverts_the_binding() -> None:
     ("type_", "kind"), list(itertools.product(["Policy:Kubernetes/ExposedDashboard", USER_TYPE, POD_TYPE], SubjectKind))
 )
 def test_every_opened_path_has_steps(type_: str, kind: SubjectKind) -> None:
-    plan = make_plan(about(kind, type_, a_workload()), an_observed(), Policy(), built=frozenset(Path))
+    plan = make_plan(about(kind, type_, a_workload()), an_observed(), Policy(), unbuilt=frozenset())
     assert {s.path for s in plan.steps} == set(plan.paths)

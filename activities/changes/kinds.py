@@ -1,0 +1,56 @@
+"""How each kind of resource is read and written, the same way for Kubernetes and AWS: values by JSON pointer.
+
+A file for each service adds its kinds (`register`). What is not registered is an object of the Kubernetes API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from activities.doors import Doors
+from plans.model import ResourceRef
+
+Values = Mapping[str, Any]
+"""By JSON pointer; None is absent. The pointer "" is the whole object."""
+
+
+class Kind(Protocol):
+    """One kind of resource."""
+
+    undoable: bool
+    """False for what nothing brings back: a deleted key, a terminated instance."""
+
+    def read(self, ref: ResourceRef, fields: tuple[str, ...]) -> dict[str, Any]:
+        """What the fields hold now. A whole object that does not exist reads as None.
+
+        Raises:
+            TargetGone: The object that the fields belong to does not exist, or another one stands under its name.
+        """
+
+    def write(self, ref: ResourceRef, now: Values, new: Values) -> None:
+        """Give the fields new values, on the condition that they still hold what was read where the service can tell.
+
+        Raises:
+            Conflict: They do not.
+            TargetGone: The object does not exist.
+        """
+
+
+_BINDINGS = ("ClusterRoleBinding", "RoleBinding")
+_FACTORIES: dict[str, Callable[[Doors], Kind]] = {}
+
+
+def register(kind: str, factory: Callable[[Doors], Kind]) -> None:
+    """Say how a kind is read and written; called once, at import of the room that knows it."""
+    _FACTORIES[kind] = factory
+
+
+def kind_of(doors: Doors, kind: str) -> Kind:
+    """The way to read and write a kind."""
+    from activities.changes.kubernetes import KubernetesKind
+
+    factory = _FACTORIES.get(kind)
+    if factory is not None:
+        return factory(doors)
+    return KubernetesKind(doors.bindings if kind in _BINDINGS else doors.kubernetes)

@@ -1,0 +1,60 @@
+"""The activity `unbind_subject`: anonymous users out of every binding, and nobody else (guide C1 and C2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from temporalio import activity
+
+from activities.bindings import bindings_of, ref_of, without_subject
+from activities.steps import Planner, StepRoom
+from clients.kubernetes import JsonObject
+from contracts.names import ActivityName
+from contracts.states import Containment
+from contracts.steps import StepOutcome, StepPlan, StepRequest
+
+_ALLOWED: Final = "system:public-info-viewer"
+"""Bound to everybody since Kubernetes 1.14: version and health, nothing else (guide C1)."""
+
+
+class UnbindActivities(StepRoom):
+    """Takes subjects out of bindings."""
+
+    def planners(self) -> Mapping[str, Planner]:
+        """By step."""
+        return {"configuration.unbind_anonymous": self._plan_anonymous}
+
+    @activity.defn(name=ActivityName.UNBIND_SUBJECT, no_thread_cancel_exception=True)
+    def unbind_subject(self, request: StepRequest) -> StepOutcome:
+        """Take the subject out of the planned bindings, then read all bindings again.
+
+        Raises:
+            Paused, Throttled, Unavailable: The cluster, not a binding, stands in the way; a retry goes on.
+        """
+        made = self._make(request)
+        left = [str(ref_of(b)) for b in self._anonymous()]
+        reasons = tuple(f"{name} still binds anonymous users." for name in left[:20])
+        return StepOutcome(
+            complete=not left and not made.failures,
+            summary=f"anonymous users taken out of {made.stand} binding{'' if made.stand == 1 else 's'}",
+            failures=made.failures,
+            containment=Containment.INCOMPLETE if left or made.failures else Containment.VERIFIED,
+            at=datetime.now(UTC),
+            reasons=reasons,
+        )
+
+    def _plan_anonymous(self, request: StepRequest) -> StepPlan:
+        changes = tuple(without_subject(b, _is_anonymous, request.step.step) for b in self._anonymous())
+        return StepPlan(changes=changes)
+
+    def _anonymous(self) -> list[JsonObject]:
+        found = bindings_of(self._doors.kubernetes, _is_anonymous)
+        return [b for b in found if (b.get("roleRef") or {}).get("name") != _ALLOWED]
+
+
+def _is_anonymous(subject: JsonObject) -> bool:
+    """An entry for `system:anonymous`, or for its group, in which every request without credentials is."""
+    who = (subject.get("kind"), subject.get("name"))
+    return who in (("User", "system:anonymous"), ("Group", "system:unauthenticated"))

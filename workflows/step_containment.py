@@ -1,0 +1,121 @@
+"""Keeping up the containment of a path whose steps are planned one by one; the pods have a loop of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from temporalio import workflow
+
+from contracts.states import Containment, StepState
+from plans.model import Step
+from workflows.calls import StepFailed, outlive
+from workflows.containment import DENSE_PERIOD, FIRST_BACKOFF, LONGEST_BACKOFF, LONGEST_DENSE_BACKOFF
+from workflows.path_state import PathState
+from workflows.step_run import StepRun
+
+
+class StepContainment:
+    """Carries out the steps of containment until all are proved, and again when one may have broken."""
+
+    def __init__(self, state: PathState, run: StepRun, steps: Sequence[Step]) -> None:
+        self._state = state
+        self._run = run
+        self._steps = tuple(steps)
+        self._wake = False
+        self._allowed: set[str] = set()
+        self.tried = state.start.reached is not None
+        self.idle = False
+        self._released = False
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether a step of containment may run now."""
+        return any(self._state.may_contain(s) for s in self._steps)
+
+    @property
+    def settled_for_good(self) -> bool:
+        """Whether every step of containment is done."""
+        return all(self._state.done(s.step) for s in self._steps)
+
+    def wake(self) -> None:
+        """Look again now."""
+        self._wake = True
+
+    def let_go(self) -> None:
+        """The path is complete: what it cut off stays cut off as the repair, and is no longer kept up."""
+        for step in self._steps:
+            self._state.hold(step.step, False)
+
+    async def run(self, stopping: Callable[[], bool]) -> None:
+        """Contain, and keep contained, until told to stop."""
+        rest = self.tried and self.settled_for_good
+        while not stopping():
+            if not rest:
+                await self._contain(stopping)
+            rest, self._wake = False, False
+            self.idle = True
+            await outlive(workflow.wait_condition(lambda: stopping() or self._wake or self._may() != self._allowed))
+            self.idle = False
+
+    def _may(self) -> set[str]:
+        return {s.step for s in self._steps if self._state.may_contain(s)}
+
+    async def _contain(self, stopping: Callable[[], bool]) -> None:
+        dense_until = workflow.now() + DENSE_PERIOD
+        backoff = FIRST_BACKOFF
+        while not stopping():
+            self._allowed = self._may()
+            if await self._round():
+                self.tried = True
+                return
+            self.tried = True
+            self._wake = False
+            dense = workflow.now() < dense_until
+            self.idle = not dense
+            try:
+                await outlive(
+                    workflow.wait_condition(
+                        lambda: stopping() or self._wake or self._may() != self._allowed,
+                        timeout=backoff,
+                        timeout_summary="before containment is tried again",
+                    )
+                )
+            except TimeoutError:
+                pass
+            self.idle = False
+            backoff = min(backoff * 2, LONGEST_DENSE_BACKOFF if dense else LONGEST_BACKOFF)
+
+    async def _round(self) -> bool:
+        """Each step that may run, once; True when nothing is left to try."""
+        state, complete = self._state, True
+        before = state.containment
+        for step in self._steps:
+            if step.step not in self._allowed:
+                self._waits(step)
+                continue
+            state.mark(step.step, StepState.RUNNING)
+            try:
+                outcome = await self._run.attempt(step)
+            except StepFailed as failed:
+                complete = False
+                state.mark(step.step, StepState.FAILED, failed.message, [failed.failure(step.step)])
+                if step.proves:
+                    state.verdict(step.step, Containment.INCOMPLETE, (failed.message,))
+                continue
+            self._run.take(step, outcome)
+            complete = complete and outcome.complete
+        if state.containment is Containment.VERIFIED:
+            state.contained_at = state.contained_at or workflow.now()
+        if not self.tried or complete or before is not state.containment:
+            await state.report()
+        return complete
+
+    def _waits(self, step: Step) -> None:
+        """A step that a person has not approved yet proves nothing, and the rest is not enough without it."""
+        if step.proves:
+            contained = bool(self._allowed)
+            self._state.verdict(
+                step.step,
+                Containment.INCOMPLETE if contained else Containment.NONE,
+                (f"{step.step} waits for approval.",) if contained else (),
+            )
