@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from contracts.steps import VERBS
 from findings.catalogue import entries, lookup
 from findings.model import AccessKey, Cluster, Container, Finding, ImpersonatedUser, KubernetesUser, Volume, VolumeMount
 from findings.sequence import Sequence, SequenceActor, SequenceResource, SequenceSignal
@@ -171,7 +172,7 @@ policies = st.builds(
     provenance=st.builds(ProvenanceTerms, required=st.booleans()),
     protected=st.builds(Protected, namespaces=st.sampled_from(((), ("ci-*",)))),
 )
-UNBUILT = st.sampled_from((UNBUILT_STEPS, frozenset[str]()))
+UNBUILT = st.sampled_from((UNBUILT_STEPS, frozenset[str](), frozenset(VERBS)))
 CALM = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -183,9 +184,9 @@ def acted(plan: Plan) -> list[str]:
 @CALM
 @given(findings, st.none() | observations, policies, UNBUILT, st.booleans())
 def test_a_plan_always_comes_out_and_holds_together(
-    finding: Finding, observed: Observed | None, policy: Policy, built: frozenset[Path], act_on_sample: bool
+    finding: Finding, observed: Observed | None, policy: Policy, unbuilt: frozenset[str], act_on_sample: bool
 ) -> None:
-    plan = make_plan(finding, observed, policy, unbuilt=built, act_on_sample=act_on_sample)
+    plan = make_plan(finding, observed, policy, unbuilt=unbuilt, act_on_sample=act_on_sample)
     assert plan.paths and plan.steps
     assert {s.path for s in plan.steps} == set(plan.paths)
     assert len({s.step for s in plan.steps}) == len(plan.steps)
@@ -194,7 +195,7 @@ def test_a_plan_always_comes_out_and_holds_together(
         assert step.reason and step.undo and step.reason.isprintable()
         assert step.target_count >= len(step.targets)
         assert step.gate is not None or step.decision is not Verdict.APPROVAL
-        assert step.path in built or step.decision is Verdict.NEVER
+        assert step.step not in unbuilt or step.decision is Verdict.NEVER
     possible = {s.gate for s in plan.steps if s.gate is not None and s.decision is not Verdict.NEVER}
     assert {t.gate for t in plan.gates} == possible
     for terms in plan.gates:
@@ -212,9 +213,9 @@ def test_a_plan_always_comes_out_and_holds_together(
 @CALM
 @given(findings, observations, policies, UNBUILT)
 def test_nothing_unconfirmed_or_over_budget_is_acted_on(
-    finding: Finding, observed: Observed, policy: Policy, built: frozenset[Path]
+    finding: Finding, observed: Observed, policy: Policy, unbuilt: frozenset[str]
 ) -> None:
-    plan = make_plan(finding, observed, policy, unbuilt=built, act_on_sample=True)
+    plan = make_plan(finding, observed, policy, unbuilt=unbuilt, act_on_sample=True)
     unconfirmed = policy.provenance.required and (not observed.provenance.confirmed or finding.archived)
     if unconfirmed or observed.budget_refusal or finding.cluster is None or not finding.cluster.name:
         assert acted(plan) == []
@@ -229,9 +230,9 @@ def test_nothing_unconfirmed_or_over_budget_is_acted_on(
 @CALM
 @given(findings, st.none() | observations, policies, UNBUILT)
 def test_nothing_protected_is_touched_unasked(
-    finding: Finding, observed: Observed | None, policy: Policy, built: frozenset[Path]
+    finding: Finding, observed: Observed | None, policy: Policy, unbuilt: frozenset[str]
 ) -> None:
-    plan = make_plan(finding, observed, policy, unbuilt=built, act_on_sample=True)
+    plan = make_plan(finding, observed, policy, unbuilt=unbuilt, act_on_sample=True)
     for step in plan.steps:
         if step.gate is None or step.decision is not Verdict.AUTO:
             continue

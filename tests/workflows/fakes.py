@@ -40,6 +40,7 @@ from contracts.changes import deny_all_change
 from contracts.common import EvidenceState, PodTarget, PodTargets
 from contracts.names import ActivityName
 from contracts.states import Containment
+from contracts.steps import VERBS
 from findings.model import Finding
 from plans.model import Change, ResourceRef
 from plans.observed import ContainerFacts, Observed, PodFacts, Provenance, WorkloadFacts
@@ -47,6 +48,8 @@ from plans.planner import make_plan
 from plans.policy import Policy
 
 WORKLOAD = ResourceRef(kind="Deployment", namespace="shop", name="checkout", uid="d-1")
+ALL_BUT_PODS = frozenset((*VERBS, "image.quarantine", "image.collect", "image.delete_pods"))
+"""What is left out where a test is about the path of the pods alone."""
 IMAGE = "registry.example/shop/checkout@sha256:" + "b" * 64
 
 
@@ -95,6 +98,7 @@ class Script:
     calls: list[tuple[str, Any]] = field(default_factory=list)
     paused: int = 0
     broken: dict[str, str] = field(default_factory=dict)
+    unbuilt: frozenset[str] = ALL_BUT_PODS
     gate: dict[str, asyncio.Event] = field(default_factory=dict)
     """Activities that wait, once begun, until their event is set."""
 
@@ -138,7 +142,9 @@ def fake_activities(script: Script) -> Sequence[Callable[..., Any]]:
         if script.assessments:
             raise script.assessments.pop(0)
         finding: Finding = request.finding
-        plan = make_plan(finding, script.observed, script.policy, act_on_sample=request.act_on_sample)
+        plan = make_plan(
+            finding, script.observed, script.policy, unbuilt=script.unbuilt, act_on_sample=request.act_on_sample
+        )
         pods = tuple(
             PodTarget(namespace=p.namespace, name=p.name, uid=p.uid, node=p.node, workload=p.workload, static=p.static)
             for p in script.observed.pods

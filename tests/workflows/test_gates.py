@@ -15,7 +15,7 @@ from plans.model import Gate, Plan
 from plans.planner import make_plan
 from plans.policy import load_policy
 from tests.workflows.conftest import finding
-from tests.workflows.fakes import IMAGE, observed
+from tests.workflows.fakes import ALL_BUT_PODS, IMAGE, observed
 from workflows.gates import GateBoard
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,7 +23,7 @@ INCIDENT = "gd/111122223333/eu-central-1/f"
 
 
 def plan(policy: str = "gates: {eradicate: {deadline: 1h}}") -> Plan:
-    return make_plan(finding(), observed(), load_policy(policy))
+    return make_plan(finding(), observed(), load_policy(policy), unbuilt=ALL_BUT_PODS)
 
 
 def board(policy: str = "gates: {eradicate: {deadline: 1h}}") -> GateBoard:
