@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from devstack.aws.ecr import LAYER_ROUTE, EcrImages
+from devstack.aws.eks import Eks
 from devstack.aws.guardduty import GuardDutyFindings
 from devstack.aws.registry import AwsError, Operation, Service
 from devstack.aws.shapes import ShapeError
@@ -33,7 +35,9 @@ class StandIn:
     def __init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._findings = GuardDutyFindings()
-        self._services: dict[str, Service] = {service.name: service for service in (self._findings.service(),)}
+        self._images = EcrImages()
+        services = (self._findings.service(), self._images.service(), Eks().service())
+        self._services: dict[str, Service] = {service.name: service for service in services}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -42,7 +46,10 @@ class StandIn:
             return _send(start_response, *self._guarded(lambda: self._admin(environ, path)))
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         service = self._services.get(scope["service"]) if scope else None
-        operation = service.find(environ["REQUEST_METHOD"], path) if service else None
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        # As it was sent: an ARN in a path holds slashes of its own, which only their encoding tells from the path's.
+        path = environ.get("RAW_URI", path).partition("?")[0]
+        operation = service.find(environ["REQUEST_METHOD"], path, target) if service else None
         if operation is None or scope is None:
             answer: Iterable[bytes] = self._moto(environ, start_response)
             return answer
@@ -53,6 +60,8 @@ class StandIn:
         route = (environ["REQUEST_METHOD"], path.removeprefix(ADMIN_PREFIX))
         if route == ("GET", "health"):
             return 200, {"status": "ok"}
+        if route[0] == "GET" and route[1].startswith(LAYER_ROUTE):
+            return 200, self._images.layer(route[1].removeprefix(LAYER_ROUTE))
         if route == ("POST", "guardduty/findings"):
             body = _body(environ)
             missing = [key for key in ("detector_id", "region", "findings") if key not in body]
@@ -78,7 +87,8 @@ class StandIn:
 
 def _call(operation: Operation, region: str, environ: Environ, path: str) -> tuple[int, Any]:
     query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
-    return operation.answer(DEFAULT_ACCOUNT_ID, region, path, query, _body(environ))
+    endpoint = f"http://{environ.get('HTTP_HOST', '')}"
+    return operation.answer(DEFAULT_ACCOUNT_ID, region, path, query, _body(environ), endpoint)
 
 
 def _body(environ: Environ) -> dict[str, Any]:
@@ -93,8 +103,10 @@ def _body(environ: Environ) -> dict[str, Any]:
 
 
 def _send(start_response: StartResponse, status: int, body: Any, error: str) -> list[bytes]:
-    content = json.dumps(body).encode()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+    # A layer of an image is no JSON: it is what a download URL leads to.
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+    headers = [("Content-Type", kind), ("Content-Length", str(len(content)))]
     if error:
         headers.append(("x-amzn-ErrorType", error))
     start_response(f"{status} {'OK' if status < 400 else 'Error'}", headers)

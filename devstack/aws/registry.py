@@ -1,5 +1,6 @@
 """Which AWS calls the stand-in answers itself; a service's file registers its operations here.
 
+Services of the protocols REST-JSON (a call is told by method and path) and JSON (by the header X-Amz-Target).
 A handler takes the request's members (botocore's names, validated) and says what the answer's members are::
 
     guardduty = Service("guardduty")
@@ -40,6 +41,8 @@ class Call:
     account: str
     region: str
     parameters: Mapping[str, Any]
+    endpoint: str = ""
+    """The stand-in's own address, for answers that hold a URL."""
 
 
 Handler = Callable[[Call], dict[str, Any]]
@@ -53,8 +56,18 @@ class Operation:
     pattern: re.Pattern[str]
     handler: Handler
     invalid_code: str
+    target: str = ""
+    """The value of the header X-Amz-Target; empty for REST-JSON."""
 
-    def answer(self, account: str, region: str, path: str, query: Mapping[str, str], body: Any) -> tuple[int, Any]:
+    def means(self, method: str, path: str, target: str) -> bool:
+        """Whether a request is about this operation."""
+        if self.target:
+            return target == self.target
+        return self.model.http["method"] == method and self.pattern.fullmatch(path) is not None
+
+    def answer(
+        self, account: str, region: str, path: str, query: Mapping[str, str], body: Any, endpoint: str = ""
+    ) -> tuple[int, Any]:
         """Run the handler on a request; returns the HTTP status and the wire JSON.
 
         Raises:
@@ -64,10 +77,10 @@ class Operation:
         try:
             parameters = self._parameters(path, query, body)
         except ShapeError as error:
-            raise AwsError(
-                self.invalid_code, f"The request is rejected: {error}", kind="InvalidInputException"
-            ) from error
-        result = self.handler(Call(account, region, parameters))
+            # A JSON service says the exception in the body, a REST-JSON one in a header.
+            kind = self.invalid_code if self.target else "InvalidInputException"
+            raise AwsError(self.invalid_code, f"The request is rejected: {error}", kind=kind) from error
+        result = self.handler(Call(account, region, parameters, endpoint))
         shape = self.model.output_shape
         if shape is None:
             return int(self.model.http.get("responseCode", 200)), {}
@@ -109,18 +122,18 @@ class Service:
 
     def register(self, operation: str, handler: Handler) -> None:
         """Answer an operation of the service model with ``handler``; the model must know it."""
-        model = service_model(self.name).operation_model(operation)
+        service = service_model(self.name)
+        model = service.operation_model(operation)
         uri = str(model.http["requestUri"]).partition("?")[0]
         parts = re.split(r"(\{[^}]+\})", uri)
         pattern = "".join(_label(part) if part.startswith("{") else re.escape(part) for part in parts)
-        self.operations.append(Operation(model, re.compile(pattern), handler, self.invalid_code))
+        # https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+        target = f"{service.metadata['targetPrefix']}.{operation}" if service.metadata["protocol"] == "json" else ""
+        self.operations.append(Operation(model, re.compile(pattern), handler, self.invalid_code, target))
 
-    def find(self, method: str, path: str) -> Operation | None:
+    def find(self, method: str, path: str, target: str = "") -> Operation | None:
         """The operation that a request means, or None when moto must answer it."""
-        for operation in self.operations:
-            if operation.model.http["method"] == method and operation.pattern.fullmatch(path):
-                return operation
-        return None
+        return next((o for o in self.operations if o.means(method, path, target)), None)
 
 
 @functools.cache

@@ -1,12 +1,14 @@
 """Requests and answers held to botocore's own service models: a wrong shape is an error, never passed on.
 
 Botocore ships parsers for answers and serializers for requests, the client's half; this is the server's half of it,
-for REST-JSON, the protocol of GuardDuty and EKS.
+for REST-JSON, the protocol of GuardDuty and EKS, and for JSON, that of ECR.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
@@ -41,11 +43,18 @@ def from_wire(value: Any, shape: Shape, dropped: list[str] | None = None, path: 
     if isinstance(shape, MapShape):
         _expect(value, dict, "an object", path)
         return {key: from_wire(item, shape.value, dropped, f"{path}.{key}") for key, item in value.items()}
+    if shape.type_name == "blob":
+        return base64.b64decode(value)
     return value
 
 
 def to_wire(value: Any, shape: Shape) -> Any:
     """Turn member names back into wire keys; the value must have passed ``validate``."""
+    if isinstance(value, datetime):
+        # Seconds since 1970 are the JSON protocols' default, and no shape that is answered here says otherwise.
+        return value.timestamp()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(shape, StructureShape):
         return {
             wire_name(name, shape.members[name]): to_wire(item, shape.members[name])
