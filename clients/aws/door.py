@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from clients.aws.eks import Eks
 from clients.aws.guardduty import GuardDuty
 from clients.aws.sdk import Sdk
 
@@ -31,6 +32,7 @@ class Aws:
 
     def _open(self, sdk: Sdk, before_change: Callable[[], None] | None) -> None:
         self._sdk = sdk
+        self.eks = Eks(sdk, before_change)
         self.guardduty = GuardDuty(sdk, before_change)
 
     def guarded_by(self, before_change: Callable[[], None]) -> Aws:

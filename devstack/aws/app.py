@@ -48,7 +48,7 @@ class StandIn:
         service = self._services.get(scope["service"]) if scope else None
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         # As it was sent: an ARN in a path holds slashes of its own, which only their encoding tells from the path's.
-        path = environ.get("RAW_URI", path).partition("?")[0]
+        path = str(environ.get("RAW_URI") or path).partition("?")[0]
         operation = service.find(environ["REQUEST_METHOD"], path, target) if service else None
         if operation is None or scope is None:
             answer: Iterable[bytes] = self._moto(environ, start_response)

@@ -20,9 +20,12 @@ from devstack.state import Settings, StackError
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_eks.client import EKSClient
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_s3.client import S3Client
 
 EVIDENCE_BUCKET = "firebreak-evidence"
+ADMINISTRATOR = "platform-admin"
+"""The role that administers the demo's cluster."""
 ACCESS_KEY_ID = "firebreak-devstack"
 SECRET_ACCESS_KEY = "firebreak-devstack"  # noqa: S105 - The stand-in checks no signature; botocore needs some text.
 _KUBERNETES_VERSION = "1.35"
@@ -75,6 +78,7 @@ def prepare_account(endpoint: str, *, account: str, region: str, cluster: str, n
     instances = _run_instances(ec2, cluster, nodes)
     eks: EKSClient = session.client("eks", endpoint_url=endpoint, config=config)
     _create_cluster(eks, ec2, account, cluster)
+    _create_administrator(eks, session.client("iam", endpoint_url=endpoint, config=config), account, cluster)
     s3: S3Client = session.client("s3", endpoint_url=endpoint, config=config)
     _create_bucket(s3, region)
     guardduty = session.client("guardduty", endpoint_url=endpoint, config=config)
@@ -151,6 +155,27 @@ def _create_cluster(eks: EKSClient, ec2: EC2Client, account: str, cluster: str) 
         nodegroupName="demo",
         subnets=subnets[:2],
         nodeRole=f"arn:aws:iam::{account}:role/{cluster}-node",
+    )
+    # EKS makes the entry of a node group's role itself.
+    eks.create_access_entry(
+        clusterName=cluster, principalArn=f"arn:aws:iam::{account}:role/{cluster}-node", type="EC2_LINUX"
+    )
+
+
+def _create_administrator(eks: EKSClient, iam: IAMClient, account: str, cluster: str) -> None:
+    """Somebody who administers the cluster whoever else is cut off."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
+    iam.create_role(
+        RoleName=ADMINISTRATOR,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    arn = f"arn:aws:iam::{account}:role/{ADMINISTRATOR}"
+    eks.create_access_entry(clusterName=cluster, principalArn=arn)
+    eks.associate_access_policy(
+        clusterName=cluster,
+        principalArn=arn,
+        policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+        accessScope={"type": "cluster"},
     )
 
 
