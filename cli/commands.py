@@ -12,6 +12,7 @@ from cli.text import clean, iso
 from contracts.incidents import Decision, GateView, IncidentView
 from contracts.names import Handler
 from contracts.states import Verb
+from contracts.steps import TaskView
 
 COPIED_VALIDITY = timedelta(hours=1)
 """A line that somebody copies is used a little later; one that this tool sends itself is valid for ten minutes."""
@@ -31,6 +32,11 @@ def approve_command(view: IncidentView, gate: GateView) -> str:
     """The exact command that approves a gate."""
     image = " --image REPOSITORY@sha256:DIGEST" if gate.needs_image else ""
     return f'firebreak approve {shlex.quote(view.finding_id)} {gate.gate.value} --reason "WHY"{image}'
+
+
+def task_command(view: IncidentView, task: TaskView) -> str:
+    """The exact command that says that a task is done."""
+    return f'firebreak task done {shlex.quote(view.finding_id)} {shlex.quote(task.task.id)} --reason "WHAT"'
 
 
 def signal_line(view: IncidentView, gate: GateView, now: datetime | None = None) -> str:

@@ -18,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from cli.commands import approve_command, whoami
 from cli.connect import connect
 from cli.ending import Code
+from cli.gate_screen import preview_parts
 from cli.ids import resolve
 from cli.output import Output
 from cli.reading import Reading, read_incident
@@ -76,10 +77,19 @@ async def decide(text: str, wish: Wish, output: Output) -> Code:
         return _print(reading, wish, DecisionAnswer(accepted=False, message=message), output, closed_as=state)
     decision = _decision(reading, wish)
     handle = client.get_workflow_handle(reading.brief.incident, run_id=reading.brief.run_id)
+    _show_what_is_approved(reading, decision, output)
     answer = await _send(handle, decision) if reading.view else None
     if answer is None:
         await handle.signal(wish.verb.value, decision, rpc_timeout=_UPDATE_TIMEOUT)
     return _print(reading, wish, answer, output, gate=decision.gate)
+
+
+def _show_what_is_approved(reading: Reading, decision: Decision, output: Output) -> None:
+    """Whoever approves without having looked sees at least now what the steps behind the gate do."""
+    gates = reading.view.gates if reading.view and decision.decision == Verb.APPROVE.value else ()
+    for gate in gates:
+        if gate.gate.value == decision.gate and reading.view is not None:
+            output.show(*preview_parts(reading.view, gate))
 
 
 def _decision(reading: Reading, wish: Wish) -> Decision:

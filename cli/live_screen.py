@@ -14,10 +14,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cli.commands import approve_command
+from cli.gate_screen import gate_line
 from cli.paused import pause_banner
 from cli.reading import Reading
-from cli.screen import gate_line, state_line, step_lines
-from cli.text import clean
+from cli.screen import state_line
+from cli.step_screen import compact_step_lines, open_tasks, step_lines
+from cli.text import clean, counted
 from contracts.incidents import GateView, IncidentView
 from contracts.states import GateState
 
@@ -36,7 +38,12 @@ def live_screen(reading: Reading, width: int, height: int) -> RenderableType:
     must = [*_head(view), *_pause(reading, width)]
     for gate in view.gates:
         must += _gate(view, gate, width)
-    return _drawn([*must, *_steps(view)], [*_remarks(view, width)], width, height)
+    must += _tasks(view)
+    steps = _steps(view)
+    # Of several paths there are more steps than a small terminal has lines.
+    if len(must) + len(steps) > _room(height):
+        steps = compact_step_lines(view)
+    return _drawn([*must, *steps], [*_remarks(view, width)], width, height)
 
 
 def wrapped_command(command: str, width: int) -> list[str]:
@@ -54,13 +61,17 @@ def wrapped_command(command: str, width: int) -> list[str]:
 
 def _drawn(must: Sequence[Text], may: Sequence[Text], width: int, height: int) -> RenderableType:
     end = Text("Ctrl-C stops watching.", "dim")
-    # One line stays free, because the cursor stands below what is drawn.
-    room = max(1, height - 2)
+    room = _room(height)
     lines = [*must][:room]
     lines += may[: max(0, room - len(lines))]
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return Group(*lines, end)
+
+
+def _room(height: int) -> int:
+    """The lines above the last. One more stays free, because the cursor stands below what is drawn."""
+    return max(1, height - 2)
 
 
 def _head(view: IncidentView) -> list[Text]:
@@ -81,12 +92,24 @@ def _gate(view: IncidentView, gate: GateView, width: int) -> list[Text]:
     return [gate_line(gate), *(Text(line, "bold") for line in folded)]
 
 
+def _tasks(view: IncidentView) -> list[Text]:
+    waiting = open_tasks(view)
+    if not waiting:
+        return []
+    line = f"{counted(len(waiting), 'task')} for people: firebreak task list {clean(view.finding_id, 60)}"
+    return [Text(line, "bold yellow")]
+
+
 def _steps(view: IncidentView) -> list[Text]:
     """One line a step: what became of it in full stands in `show`."""
     return [line.split("\n")[0] for line in step_lines(view)]
 
 
 def _remarks(view: IncidentView, width: int) -> Iterator[Text]:
+    for gate in view.gates:
+        for step in gate.steps if gate.state in _ASKING else ():
+            for sentence in view.previews.get(step, ())[:3]:
+                yield from _wrapped(f"{step}: {sentence}", width, "magenta")
     for failure in view.failures[-5:]:
         yield from _wrapped(f"{failure.step} {failure.target}: {failure.code}, {failure.message}", width, "red")
     for remark in (*view.reasons, *view.proposals)[:5]:

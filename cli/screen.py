@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cli.commands import approve_command, signal_line
+from cli.gate_screen import Copied, gate_parts
 from cli.paused import pause_banner
 from cli.reading import Brief, Reading
+from cli.step_screen import other_targets, step_lines, task_lines
 from cli.text import clean, clean_lines, counted, duration, hanging, moment, relative
-from contracts.incidents import GateView, IncidentView
-from contracts.states import Containment, GateState, IncidentState, StepState
+from contracts.incidents import IncidentView
+from contracts.states import Containment, IncidentState
 
 _MOST_ROWS = 20
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~&])")
@@ -36,20 +37,6 @@ _CONTAINMENT = {
     Containment.RELEASED: ("released", "green"),
     Containment.NOT_APPLICABLE: ("not applicable", "dim"),
 }
-_GATE_STYLES = {
-    GateState.WAITING: "bold magenta",
-    GateState.OPEN: "green",
-    GateState.DENIED: "bold red",
-    GateState.EXPIRED: "yellow",
-    GateState.CLOSED: "dim",
-}
-_STEP_STYLES = {
-    StepState.PLANNED: "dim",
-    StepState.RUNNING: "cyan",
-    StepState.DONE: "green",
-    StepState.FAILED: "bold red",
-    StepState.SKIPPED: "dim",
-}
 
 
 def incident_screen(reading: Reading) -> RenderableType:
@@ -61,7 +48,8 @@ def incident_screen(reading: Reading) -> RenderableType:
     parts: list[RenderableType] = [*held, _head(view, reading)]
     parts += _targets(view)
     for gate in view.gates:
-        parts += _gate(view, gate)
+        parts += gate_parts(view, gate)
+    parts += task_lines(view)
     parts += _steps(view)
     undone = set(view.undone)
     parts += _section(
@@ -130,66 +118,13 @@ def _targets(view: IncidentView) -> list[RenderableType]:
     hidden = view.pods.count - len(lines)
     if hidden > 0:
         lines.append(f"and {hidden} more, listed in the evidence")
-    return _section(f"Targets ({counted(view.pods.count, 'pod')})", lines)
-
-
-def _gate(view: IncidentView, gate: GateView) -> list[RenderableType]:
-    parts: list[RenderableType] = [Text("\n").append_text(gate_line(gate))]
-    parts += [Text(hanging("", line, 2), overflow="fold") for line in _gate_reasons(view, gate)]
-    for record in gate.decisions[-_MOST_ROWS:]:
-        counts = "" if record.counted else f"  not counted: {clean(record.note, 200)}"
-        who = f"{clean(record.by, 120) or 'nobody'}{'' if record.proven else ' (unproven)'}"
-        text = f"{who}: {clean(record.decision, 20)}, {clean(record.reason, 300)}{counts}"
-        parts.append(Text(hanging(f"{moment(record.at)}  ", text, 2), style="" if record.counted else "yellow"))
-    if gate.state in (GateState.WAITING, GateState.EXPIRED):
-        parts.append(Copied(f"  {approve_command(view, gate)}", "bold"))
-    if gate.state is GateState.WAITING:
-        parts.append(
-            Text(
-                "  or without firebreak, after filling in reason" + (" and image:" if gate.needs_image else ":"),
-                style="dim",
-            )
-        )
-        parts.append(Copied(f"  {signal_line(view, gate)}", "dim"))
-    return parts
-
-
-def gate_line(gate: GateView) -> Text:
-    """A gate's name and state; while it waits, also until when and for how many approvals."""
-    line = Text("Gate ", style="bold").append(gate.gate.value, style="bold").append("  ")
-    line.append(gate.state.value, style=_GATE_STYLES[gate.state])
-    if gate.state is GateState.WAITING:
-        if gate.approvals > 1:
-            line.append(f"  {len(gate.approved_by)} of {gate.approvals} approvals")
-        line.append(f"  until {moment(gate.deadline)} ({relative(gate.deadline)})", style="dim")
-    return line
-
-
-def _gate_reasons(view: IncidentView, gate: GateView) -> list[str]:
-    lines = [f"guards {', '.join(gate.steps)}"] if gate.steps else []
-    terms = view.plan.terms(gate.gate) if view.plan else None
-    return [*lines, *(clean(r, 300) for r in (terms.reasons if terms else ()))]
+    return _section(f"Targets ({counted(view.pods.count, 'pod')})", [*lines, *other_targets(view)])
 
 
 def _steps(view: IncidentView) -> list[RenderableType]:
     if not view.steps:
         return []
     return [Text("\nSteps", style="bold"), *step_lines(view)]
-
-
-def step_lines(view: IncidentView) -> list[Text]:
-    """Each step with its state and what became of it; a long sentence is wrapped."""
-    rows = []
-    width = max((len(clean(step.step, 60)) for step in view.steps), default=0) + 2
-    for step in view.steps:
-        label = f"  {clean(step.step, 60):<{width}}{step.state.value:<9}"
-        shown = hanging(label, step.detail) if step.detail else label.rstrip()
-        rows.append(
-            Text(shown[: width + 2])
-            .append(shown[width + 2 : len(label)], style=_STEP_STYLES[step.state])
-            .append(shown[len(label) :])
-        )
-    return rows
 
 
 def _evidence(view: IncidentView) -> list[str]:
@@ -236,10 +171,3 @@ def _without_view(reading: Reading) -> RenderableType:
 
 def _row(label: str, value: str = "") -> Text:
     return Text(f"{label:<10}", style="dim").append(clean(value, 600), style="default")
-
-
-class Copied(Text):
-    """A line to copy: never wrapped by us, so that the terminal keeps it one line."""
-
-    def __init__(self, text: str, style: str = "") -> None:
-        super().__init__(text, style=style, no_wrap=True, overflow="ignore")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from cli.reading import Brief, Reading
+from cli.step_screen import SUBJECTS, targets_of
 from cli.text import iso
 from contracts.incidents import DecisionRecord, GateView, IncidentView
 from contracts.states import GateState
-from plans.model import Change, TargetKind, Verdict
+from contracts.steps import TaskView
+from plans.model import Change, TargetKind
 
 
 def incident_document(reading: Reading) -> dict[str, JsonValue]:
@@ -73,22 +75,22 @@ def _from_view(view: IncidentView) -> dict[str, JsonValue]:
         "proposals": [*view.proposals],
         "rejected": [_decision(record) for record in view.rejected],
         "notes": [*view.notes],
+        "tasks": [_task(task) for task in view.tasks],
+        "previews": {step: [*said] for step, said in view.previews.items()},
         "report": view.report_key or None,
     }
 
 
 def _targets(view: IncidentView) -> dict[str, JsonValue]:
     """What the incident acts on; the targets of steps that are never carried out are not among it."""
-    steps = [s for s in view.plan.steps if s.decision is not Verdict.NEVER] if view.plan else []
-    targets = list(dict.fromkeys(t for s in steps for t in s.targets))
-    subjects = (TargetKind.SUBJECT, TargetKind.SERVICE_ACCOUNT)
+    targets = targets_of(view)
     return {
         "pods": [{"namespace": p.namespace, "name": p.name, "uid": p.uid, "node": p.node} for p in view.pods.inline],
         "pod_count": view.pods.count,
         "nodes": [{"name": t.name, "uid": t.uid} for t in targets if t.kind is TargetKind.NODE],
         "images": [{"name": t.name} for t in targets if t.kind is TargetKind.IMAGE],
         "subjects": [
-            {"kind": t.kind.value, "namespace": t.namespace, "name": t.name} for t in targets if t.kind in subjects
+            {"kind": t.kind.value, "namespace": t.namespace, "name": t.name} for t in targets if t.kind in SUBJECTS
         ],
     }
 
@@ -105,6 +107,19 @@ def _gate(gate: GateView) -> dict[str, JsonValue]:
         "needs_image": gate.needs_image,
         "digest": gate.digest,
         "nonce": gate.nonce,
+    }
+
+
+def _task(view: TaskView) -> dict[str, JsonValue]:
+    return {
+        "task": view.task.id,
+        "step": view.task.step,
+        "text": view.task.text,
+        "owner": view.task.owner,
+        "done": view.done,
+        "by": view.by,
+        "reason": view.reason,
+        "at": iso(view.at),
     }
 
 
@@ -146,5 +161,7 @@ def _from_brief(brief: Brief) -> dict[str, JsonValue]:
         "proposals": [],
         "rejected": [],
         "notes": [],
+        "tasks": [],
+        "previews": {},
         "report": None,
     }

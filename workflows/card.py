@@ -9,6 +9,7 @@ from contracts.states import Containment, GateState, StepState
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&])")
 _MOST_TARGETS = 10
+_MOST_PREVIEWS = 5
 _SIGNS = {
     StepState.PLANNED: "planned",
     StepState.RUNNING: "**running**",
@@ -45,17 +46,14 @@ def status_card(view: IncidentView) -> str:
     lines += [f"- {escape(r)}" for r in (*view.reasons[:5], *view.proposals[:5])]
     for gate in view.gates:
         lines += _gate(view, gate)
+    lines += _tasks(view)
     pods = view.pods.inline[:_MOST_TARGETS]
     if pods:
         lines += ["", f"**Targets ({view.pods.count})**", ""]
         lines += [f"- {escape(p.namespace)}/{escape(p.name)} on {escape(p.node) or 'no node'}" for p in pods]
         if view.pods.count > len(pods):
             lines.append(f"- … and {view.pods.count - len(pods)} more")
-    if view.steps:
-        lines += ["", "**Steps**", ""]
-        lines += [
-            f"- {escape(s.step)}: {_SIGNS[s.state]}{' — ' + escape(s.detail) if s.detail else ''}" for s in view.steps
-        ]
+    lines += _steps(view)
     if view.failures:
         lines += ["", "**Failures**", ""]
         lines += [
@@ -75,8 +73,50 @@ def _gate(view: IncidentView, gate: GateView) -> list[str]:
             "",
             f"**Gate {name} waits for a decision** (until {until}{given})",
             "",
+            *_previews(view, gate),
             *(f"    {line}" for line in approve_command(view, gate)),
         ]
     last = gate.decisions[-1] if gate.decisions else None
     who = f" by {escape(last.by)}: {escape(last.reason)}" if last and last.counted else ""
     return ["", f"Gate {name}: {gate.state.value}{who}"]
+
+
+def _previews(view: IncidentView, gate: GateView) -> list[str]:
+    """What would be done, before the command that lets it be done."""
+    lines = []
+    for step in gate.steps:
+        said = view.previews.get(step, ())
+        lines += [f"- {escape(step)}: {escape(sentence)}" for sentence in said[:_MOST_PREVIEWS]]
+        if len(said) > _MOST_PREVIEWS:
+            lines.append(f"- {escape(step)}: … and {len(said) - _MOST_PREVIEWS} more")
+    return [*lines, ""] if lines else []
+
+
+def _tasks(view: IncidentView) -> list[str]:
+    waiting = [t.task for t in view.tasks if not t.done]
+    if not waiting:
+        return []
+    shown = [f"- {escape(t.id)}: {escape(f'{t.owner}: {t.text}' if t.owner else t.text)}" for t in waiting[:10]]
+    more = [f"- … and {len(waiting) - 10} more"] if len(waiting) > 10 else []
+    return [
+        "",
+        f"**Tasks for people ({len(waiting)} open)**",
+        "",
+        *shown,
+        *more,
+        "",
+        f'    firebreak task done {view.finding_id} TASK --reason "…"',
+    ]
+
+
+def _steps(view: IncidentView) -> list[str]:
+    """The steps, one list a path."""
+    lines: list[str] = []
+    for path in dict.fromkeys(s.step.partition(".")[0] for s in view.steps):
+        lines += ["", f"**Steps of path {escape(path)}**" if len(view.paths) > 1 else "**Steps**", ""]
+        lines += [
+            f"- {escape(s.step)}: {_SIGNS[s.state]}{' — ' + escape(s.detail) if s.detail else ''}"
+            for s in view.steps
+            if s.step.partition(".")[0] == path
+        ]
+    return lines

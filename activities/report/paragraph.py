@@ -6,6 +6,7 @@ from activities.report.escape import Own, code, finalize, moment
 from contracts.incidents import GateView, IncidentView
 from contracts.states import Containment, GateState, IncidentState, StepState
 from findings.model import Finding
+from plans.model import Path
 
 _STATES = {
     IncidentState.ASSESSING: "Firebreak is still finding out what the finding means.",
@@ -17,8 +18,8 @@ _STATES = {
     IncidentState.FAILED: "A step failed and can be retried.",
     IncidentState.PLAN_ONLY: "Nothing was changed: this incident ends with its plan.",
 }
-_DELETE = "delete"
-"""The action of the step after which the pods are gone."""
+_DELETING = ("pod.delete", "image.delete_pods")
+"""The steps after which the pods are gone."""
 
 
 def first_paragraph(view: IncidentView, finding: Finding) -> Own:
@@ -30,7 +31,12 @@ def first_paragraph(view: IncidentView, finding: Finding) -> Own:
     ]
     if finding.sample:
         parts.append("It is a sample finding: there is nothing behind it.")
-    parts.append(f"It concerns {_count(view.pods.count, 'pod')}{_contained(view)}")
+    if view.pods.count and len(view.paths) > 1:
+        parts.append(f"It opened the {_paths(view)}.")
+    if view.pods.count or not view.plan or Path.POD in view.paths:
+        parts.append(f"It concerns {_count(view.pods.count, 'pod')}{_contained(view)}")
+    else:
+        parts.append(f"It opened the {_paths(view)} {_contained_without_pods(view)}")
     if view.timings.contained and view.timings.received:
         seconds = (view.timings.contained - view.timings.received).total_seconds()
         parts.append(f"Containment took {seconds:.3f} s from the moment at which Firebreak received the finding.")
@@ -39,6 +45,9 @@ def first_paragraph(view: IncidentView, finding: Finding) -> Own:
     if waiting:
         names = ", ".join(g.gate.value for g in waiting)
         parts.append(f"Waiting for a decision: {names}.")
+    open_tasks = sum(not t.done for t in view.tasks)
+    if open_tasks:
+        parts.append(f"{_count(open_tasks, 'task')} for people {'is' if open_tasks == 1 else 'are'} open.")
     if view.failures:
         parts.append(f"{_count(len(view.failures), 'thing')} could not be done: see below.")
     return Own(" ".join(parts))
@@ -56,8 +65,7 @@ def is_over(view: IncidentView) -> bool:
 
 def pods_deleted(view: IncidentView) -> bool:
     """Whether the step that deletes the pods has come to its end: what was contained is gone."""
-    deleting = {s.step for s in view.plan.steps if s.action == _DELETE} if view.plan else set()
-    return any(s.step in deleting and s.state is StepState.DONE for s in view.steps)
+    return any(s.step in _DELETING and s.state is StepState.DONE for s in view.steps)
 
 
 def _contained(view: IncidentView) -> str:
@@ -84,6 +92,29 @@ def _contained(view: IncidentView) -> str:
             return ", and there is nothing that could be cut off."
         case Containment.NONE:
             return ", nothing of which is cut off."
+
+
+def _paths(view: IncidentView) -> str:
+    names = [p.value for p in view.paths]
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+    return f"{'path' if len(names) == 1 else 'paths'} {listed}"
+
+
+def _contained_without_pods(view: IncidentView) -> str:
+    """The same where it is an identity, a node or a setting that is contained, and no pod."""
+    if view.state is IncidentState.PLAN_ONLY:
+        return "and ends with its plan."
+    match view.containment:
+        case Containment.VERIFIED:
+            return "and is contained: what had let somebody in was read again and no longer does."
+        case Containment.INCOMPLETE:
+            return "and containment is INCOMPLETE: the reasons are below."
+        case Containment.RELEASED:
+            return "whose containment was taken back."
+        case Containment.NOT_APPLICABLE:
+            return "with nothing that had to be contained."
+        case Containment.NONE:
+            return "and nothing is contained."
 
 
 def _state(view: IncidentView) -> str:

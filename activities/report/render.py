@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from activities.report.escape import Own, code, finalize, listed
 from activities.report.known import KnownContainer
 from activities.report.paragraph import first_paragraph, undecided
-from activities.report.summary import next_steps, timeline
+from activities.report.summary import next_steps, other_targets, timeline
 from contracts.activities import Assessment
 from contracts.incidents import IncidentView
 from evidence.entry import Entry
@@ -20,6 +20,7 @@ from findings.model import Finding
 
 MOST_ROWS: Final = 500
 """Of a table. Manifests hold everything; a report is read by people."""
+MOST_PREVIEWS: Final = 30
 
 
 def render_report(
@@ -57,6 +58,9 @@ def render_report(
         size=sum(e.size for e in sealed),
         failed=[e for e in kept if not e.collected],
         known=known,
+        others=other_targets(view),
+        previews=[(s, said[:MOST_PREVIEWS]) for g in view.gates for s in g.steps if (said := view.previews.get(s))],
+        open_tasks=[t for t in view.tasks if not t.done],
         undone=frozenset(view.undone),
         most=MOST_ROWS,
     )

@@ -13,7 +13,7 @@ from contracts.incidents import DecisionRecord, GateView, IncidentView
 from contracts.states import Containment, GateState, IncidentState
 from evidence.entry import Entry
 from findings.model import Finding
-from plans.model import Gate, Verdict
+from plans.model import Gate, Target, TargetKind, Verdict
 
 BOOKKEEPING = frozenset({"entry-list", "changes", "targets", "report"})
 """Kinds of artefacts that Firebreak wrote about its own work. The others were collected."""
@@ -66,6 +66,9 @@ def next_steps(view: IncidentView) -> list[tuple[Own, Own]]:
     """Commands that go on from here, each with what it does. The incident's id is quoted for a shell."""
     incident = shlex.quote(view.incident)
     steps = [] if is_over(view) else [*_decisions(view, incident)]
+    if not is_over(view) and any(not t.done for t in view.tasks):
+        command = code(f"firebreak task done {incident} TASK --reason TEXT")
+        steps.append((command, Own("says that a person has done one of the tasks")))
     if view.state is IncidentState.FAILED:
         steps.append((code(f"firebreak retry {incident} STEP"), Own("tries one failed step again")))
     if undone := _release(view):
@@ -73,6 +76,14 @@ def next_steps(view: IncidentView) -> list[tuple[Own, Own]]:
     steps.append((code(f"firebreak show {incident}"), Own("shows where it stands now")))
     steps.append((code(f"firebreak evidence verify {incident}"), Own("verifies every hash of the evidence")))
     return steps
+
+
+def other_targets(view: IncidentView) -> list[Target]:
+    """What the steps that may be carried out act on, beside pods and their workloads; each once."""
+    steps = [s for s in view.plan.steps if s.decision is not Verdict.NEVER] if view.plan else []
+    pods = (TargetKind.POD, TargetKind.WORKLOAD)
+    found = {(t.kind, t.namespace, t.name): t for s in steps for t in s.targets if t.kind not in pods}
+    return [found[key] for key in sorted(found)]
 
 
 def _decisions(view: IncidentView, incident: str) -> Iterator[tuple[Own, Own]]:
