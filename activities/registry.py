@@ -74,6 +74,11 @@ def open_doors(client: Client, settings: Settings) -> Doors:
     )
 
 
+def planning(doors: Doors) -> PlanningActivities:
+    """What plans the steps of all rooms, for a reader who carries nothing out."""
+    return PlanningActivities(doors, tuple(room(doors) for room in _STEPS))
+
+
 def registered(doors: Doors) -> dict[str, list[Activity]]:
     """The activities by task queue.
 

@@ -55,6 +55,11 @@ class PlanningActivities:
         self._engine = Engine(doors)
         self._planners = {step: planner for room in rooms for step, planner in room.planners().items()}
 
+    @property
+    def steps(self) -> frozenset[str]:
+        """The steps that can be planned."""
+        return frozenset(self._planners)
+
     @activity.defn(name=ActivityName.PLAN_STEP)
     def plan_step(self, request: StepRequest) -> StepPlan:
         """What a step would change, with before-state; changes nothing.

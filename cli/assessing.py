@@ -1,6 +1,6 @@
 """What `plan` asks of GuardDuty and the cluster: the reads of the activity `assess`, without its reservation.
 
-Nothing can be changed on the way: the door to the cluster refuses every call that would.
+Nothing can be changed on the way: the doors to the cluster and to AWS refuse every call that would.
 """
 
 from __future__ import annotations
@@ -11,27 +11,34 @@ from concurrent.futures import ThreadPoolExecutor
 from activities.assess.cluster import ClusterReader
 from activities.assess.identify import Identified
 from activities.assess.observing import Observation, observe
+from activities.assess.pods import pod_target
 from activities.assess.provenance import confirm, contradiction
 from activities.assess.reading import Reader
+from activities.doors import Doors
 from cli.embedded import use_embedded_stack
 from cli.output import Output
+from cli.plan_screen import Previews
 from cli.policy_file import load_policy_file
+from cli.previewing import Previewer, read_only_doors
 from clients.aws import Aws
 from clients.kubernetes import POOL_SIZE, Kubernetes
-from contracts.common import INLINE_LIMIT
+from contracts.common import INLINE_LIMIT, PodTargets
 from errors import PolicyRefusal
 from findings.model import Finding
 from plans.digest import targets_sha256
 from plans.model import Gate, Plan, Verdict
+from plans.observed import VPC_CNI
 from plans.planner import make_plan
 from plans.policy import Policy
-from settings import Settings, load_settings
+from settings import load_settings
 
 _NOT_RESERVED = "The hourly budget was not asked: an incident reserves it, and waits for approval when it is spent."
 
 
-def assess_without_acting(findings: Sequence[Finding], act_on_sample: bool, output: Output) -> list[Plan]:
-    """Plan each finding with what GuardDuty and the cluster say now.
+def assess_without_acting(
+    findings: Sequence[Finding], act_on_sample: bool, output: Output
+) -> list[tuple[Plan, Previews]]:
+    """Plan each finding with what GuardDuty and the cluster say now, and what each step would change.
 
     Raises:
         InputError: There is no cluster, or the policy file does not fit.
@@ -42,21 +49,21 @@ def assess_without_acting(findings: Sequence[Finding], act_on_sample: bool, outp
     policy = load_policy_file(settings.policy)
     kubernetes = Kubernetes.from_environment(before_mutation=_refuse)
     with ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="plan") as pool:
-        planner = _Planner(settings, policy, Aws(region=settings.region), kubernetes, pool)
+        aws = Aws(region=settings.region).guarded_by(_refuse)
+        planner = _Planner(policy, read_only_doors(settings, kubernetes, aws), pool)
         return [planner.plan(finding, act_on_sample) for finding in findings]
 
 
 class _Planner:
-    def __init__(
-        self, settings: Settings, policy: Policy, aws: Aws, kubernetes: Kubernetes, pool: ThreadPoolExecutor
-    ) -> None:
-        self._settings = settings
+    def __init__(self, policy: Policy, doors: Doors, pool: ThreadPoolExecutor) -> None:
+        self._settings = doors.settings
         self._policy = policy
-        self._aws = aws
-        self._reader = Reader(kubernetes, pool)
-        self._cluster = ClusterReader(kubernetes)
+        self._aws = doors.aws
+        self._reader = Reader(doors.kubernetes, pool)
+        self._cluster = ClusterReader(doors.kubernetes)
+        self._previewer = Previewer(doors)
 
-    def plan(self, received: Finding, act_on_sample: bool) -> Plan:
+    def plan(self, received: Finding, act_on_sample: bool) -> tuple[Plan, Previews]:
         confirmation = confirm(self._aws, self._settings, received, self._policy.provenance.max_age)
         # As in an incident, GuardDuty's own copy is what is planned from.
         finding = confirmation.finding or received
@@ -67,7 +74,10 @@ class _Planner:
         terms = plan.terms(Gate.CONTAIN)
         budget = _NOT_RESERVED if terms is not None and terms.decision is Verdict.AUTO else ""
         warnings = [w for w in (*confirmation.notes, *seen.notes, *plan.warnings, budget) if w]
-        return plan.model_copy(update={"warnings": tuple(dict.fromkeys(warnings))})
+        targets = [pod_target(p, owner_needed=seen.cluster.cni == VPC_CNI) for p in seen.pods[:INLINE_LIMIT]]
+        pods = PodTargets(count=len(seen.pods), inline=tuple(targets))
+        previews = self._previewer.previews(plan, finding, pods, seen.workloads)
+        return plan.model_copy(update={"warnings": tuple(dict.fromkeys(warnings))}), previews
 
     def _observe(self, finding: Finding) -> Observation:
         if elsewhere := contradiction(finding, self._settings):

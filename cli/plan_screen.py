@@ -9,12 +9,17 @@ from cli.text import clean, counted, duration, hanging
 from plans.model import Path, Plan, Step, Target, Verdict
 
 _MOST_TARGETS = 5
+_MOST_SENTENCES = 8
 _STYLES = {Verdict.AUTO: "bold green", Verdict.APPROVAL: "bold magenta", Verdict.NEVER: "dim"}
 _WORDS = {Verdict.AUTO: "automatic", Verdict.APPROVAL: "after approval", Verdict.NEVER: "never"}
 
 
-def plan_screen(plan: Plan) -> RenderableType:
-    """The whole plan: the finding, its steps in order, the gates, the warnings."""
+Previews = dict[str, tuple[str, ...]]
+"""By step, what it would change now; a sentence each."""
+
+
+def plan_screen(plan: Plan, previews: Previews | None = None) -> RenderableType:
+    """The whole plan: the finding, its steps in order with what they would change, the gates, the warnings."""
     finding = plan.finding
     sample = "  sample" if finding.sample else ""
     parts: list[RenderableType] = [
@@ -25,7 +30,7 @@ def plan_screen(plan: Plan) -> RenderableType:
     if plan.plan_only:
         parts.append(Text("Nothing would be done, whatever is approved.", style="bold yellow"))
     for path in plan.paths:
-        parts += _path(path, plan.steps_of(path))
+        parts += _path(path, plan.steps_of(path), previews or {})
     if plan.gates:
         parts.append(Text("\nGates", style="bold"))
     for terms in plan.gates:
@@ -42,7 +47,7 @@ def plan_screen(plan: Plan) -> RenderableType:
     return Group(*parts)
 
 
-def _path(path: Path, steps: tuple[Step, ...]) -> list[RenderableType]:
+def _path(path: Path, steps: tuple[Step, ...], previews: Previews) -> list[RenderableType]:
     """One path. Where nothing would be done for one reason alone, it is said once."""
     reasons = {step.reason for step in steps}
     if len(steps) > 1 and len(reasons) == 1 and all(step.decision is Verdict.NEVER for step in steps):
@@ -51,10 +56,11 @@ def _path(path: Path, steps: tuple[Step, ...]) -> list[RenderableType]:
             Text(f"\n{path.value}", style="bold cyan").append("  never", style="dim"),
             Text(hanging("", f"{steps[0].reason} Its steps: {actions}.", 4), style="dim"),
         ]
-    return [Text(f"\n{path.value}", style="bold cyan"), *(part for step in steps for part in _step(step))]
+    told = (part for step in steps for part in _step(step, previews.get(step.step, ())))
+    return [Text(f"\n{path.value}", style="bold cyan"), *told]
 
 
-def _step(step: Step) -> list[RenderableType]:
+def _step(step: Step, previews: tuple[str, ...]) -> list[RenderableType]:
     head = Text("  ").append(step.step, style="bold" if step.decision is not Verdict.NEVER else "dim")
     head.append("  ").append(_WORDS[step.decision], style=_STYLES[step.decision])
     if step.gate is not None:
@@ -62,6 +68,9 @@ def _step(step: Step) -> list[RenderableType]:
     parts: list[RenderableType] = [head, Text(hanging("why   ", step.reason, 4))]
     if step.targets:
         parts.append(Text(hanging("on    ", _targets(step), 4)))
+    parts += [Text(hanging("would ", sentence, 4)) for sentence in previews[:_MOST_SENTENCES]]
+    if len(previews) > _MOST_SENTENCES:
+        parts.append(Text(f"    and {len(previews) - _MOST_SENTENCES} more; --json has all", style="dim"))
     if step.undo and step.decision is not Verdict.NEVER:
         parts.append(Text(hanging("undo  ", step.undo, 4), style="dim"))
     return parts

@@ -153,6 +153,13 @@ class StepPlan(BaseModel):
     notes: tuple[str, ...] = ()
     """What a person who approves should know: who else is hit, what cannot be undone."""
 
+    def sentences(self) -> tuple[str, ...]:
+        """The plan for people: what would change, what cannot, and what they should know."""
+        said = [f"{c.resource}: {c.summary}" for c in self.changes]
+        said += [f"cannot be done: {f.message}" for f in self.failures]
+        said += [self.skip] if self.skip else []
+        return tuple([*said, *self.notes][:30])
+
 
 class StepOutcome(BaseModel):
     """What became of a step, as read again."""

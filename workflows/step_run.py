@@ -30,7 +30,7 @@ class StepRun:
             # A preview that cannot be made is missing and nothing else: the step itself will say what is wrong.
             with suppress(StepFailed):
                 plan = await self._plan(step, request_for(state, step), "what it would change")
-                state.previews[step.step] = _preview(plan)
+                state.previews[step.step] = plan.sentences()
         await state.report()
 
     async def carry_out(self, step: Step, *, again: bool = False) -> bool:
@@ -139,10 +139,3 @@ def _changes(changes: Sequence[Change]) -> str:
         return "nothing to change"
     more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
     return f"{changes[0].resource}: {changes[0].summary}{more}"[:300]
-
-
-def _preview(plan: StepPlan) -> tuple[str, ...]:
-    said = [f"{c.resource}: {c.summary}" for c in plan.changes]
-    said += [f"cannot be done: {f.message}" for f in plan.failures]
-    said += [plan.skip] if plan.skip else []
-    return tuple([*said, *plan.notes][:30])
