@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from clients.aws.cloudtrail import CloudTrail
+from clients.aws.detective import Detective
 from clients.aws.eks import Eks
 from clients.aws.guardduty import GuardDuty
+from clients.aws.iam import Iam
 from clients.aws.sdk import Sdk
 
 if TYPE_CHECKING:
@@ -32,8 +35,11 @@ class Aws:
 
     def _open(self, sdk: Sdk, before_change: Callable[[], None] | None) -> None:
         self._sdk = sdk
+        self.cloudtrail = CloudTrail(sdk, before_change)
+        self.detective = Detective(sdk, before_change)
         self.eks = Eks(sdk, before_change)
         self.guardduty = GuardDuty(sdk, before_change)
+        self.iam = Iam(sdk, before_change)
 
     def guarded_by(self, before_change: Callable[[], None]) -> Aws:
         """The same account, credentials and connections, with a guard before every change (the pause switch)."""
