@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from devstack import identities
-from devstack.aws.prepare import Instance
+from devstack.aws.machines import Instance
 from devstack.install import apply_all
 from devstack.kube import KubeApi, KubeError
 from errors import InputError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import BaseModel, JsonValue
 
 from plans.model import WIRE, ResourceRef
@@ -58,6 +60,30 @@ class PodFacts(BaseModel):
     ip: str = ""
 
 
+class NodeManager(StrEnum):
+    """Who runs the machine behind a node, and so how it is replaced."""
+
+    EC2 = "ec2"
+    """An instance of EC2, in an Auto Scaling group (a managed node group has one) or alone."""
+    KARPENTER = "karpenter"
+    AUTO = "eks-auto-mode"
+    FARGATE = "fargate"
+
+
+class NodeFacts(BaseModel):
+    """One node, reduced to what planning needs; or why a node that the finding means is none to act on."""
+
+    model_config = WIRE
+
+    name: str
+    uid: str = ""
+    instance_id: str = ""
+    manager: NodeManager = NodeManager.EC2
+    cordoned: bool = False
+    missing: str = ""
+    """One sentence: why there is nothing to act on (gone, no node of this cluster, Fargate), or empty."""
+
+
 class WorkloadFacts(BaseModel):
     """A controller whose template would be patched in `eradicate`."""
 
@@ -82,6 +108,19 @@ class PolicyFacts(BaseModel):
     pod_selector: dict[str, JsonValue] = {}
     managed_by: str = ""
     """Who would revert a change: the value of app.kubernetes.io/managed-by, an owner, or a GitOps tracking label."""
+
+
+class ImageFacts(BaseModel):
+    """One suspected image, by digest, and how the cluster uses it."""
+
+    model_config = WIRE
+
+    name: str
+    """`repository@sha256:…`, as the status of the pods names it."""
+    tags: tuple[str, ...] = ()
+    """References by tag under which it runs, as written in the pods."""
+    moved_tags: tuple[str, ...] = ()
+    """Those of them under which another digest runs too: the tag was moved, and its other pods are no targets."""
 
 
 VPC_CNI = "Amazon VPC CNI"
@@ -127,5 +166,24 @@ class Observed(BaseModel):
     """`namespace/name` of Services whose every ready endpoint is a target."""
     shared: tuple[str, ...] = ()
     """Sentences: which other workloads share the service account, image or node of the targets."""
+    nodes: tuple[NodeFacts, ...] = ()
+    """The nodes that the finding means and that its pods run on; read where the node path is open."""
+    node_count: int = 0
+    """All nodes of the cluster; 0 when nobody counted them."""
+    nodes_cordoned: int = 0
+    """How many nodes beside `nodes` take no new pods already."""
+    images: tuple[ImageFacts, ...] = ()
+    """The suspected images, where the image path is open and the cluster was searched for them."""
+    images_counted: bool = False
+    """Whether every pod and template of the cluster was searched."""
+    image_pods: tuple[PodFacts, ...] = ()
+    """The pods of the whole cluster that run one of the images and are not among `pods`; at most the first 200."""
+    image_pod_count: int = 0
+    image_pod_namespaces: tuple[str, ...] = ()
+    """The namespaces of all of them."""
+    image_targets_sha256: str = ""
+    """As `targets_sha256`, for `image_pods`."""
+    image_workloads: tuple[WorkloadFacts, ...] = ()
+    """The controllers, other than those of `pods`, whose template would start one of the images again."""
     budget_refusal: str = ""
     """Why the budget does not allow automatic containment, or empty."""

@@ -10,6 +10,7 @@ from functools import partial
 from activities.assess import surroundings
 from activities.assess.cluster import ClusterReader
 from activities.assess.identify import Identified, identify_pods
+from activities.assess.nodes import NodeReads, NodesRead, begin_node_reads
 from activities.assess.owners import follow_owners
 from activities.assess.pods import with_workload
 from activities.assess.reading import Reader
@@ -36,6 +37,7 @@ class Observation:
     terminating: tuple[str, ...] = ()
     services_left_empty: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    nodes: NodesRead = field(default_factory=NodesRead)
     notes: tuple[str, ...] = ()
 
     @property
@@ -59,6 +61,9 @@ class Observation:
             terminating_namespaces=self.terminating,
             services_left_empty=self.services_left_empty,
             shared=self.shared,
+            nodes=self.nodes.facts,
+            node_count=self.nodes.total,
+            nodes_cordoned=self.nodes.cordoned_besides,
             budget_refusal=budget_refusal,
         )
 
@@ -98,6 +103,7 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
     beat()
     targets = frozenset(p.uid for p in found.pods)
     sharing = _start_sharing(reader, finding, found, targets)
+    nodes = _start_nodes(reader, finding, found)
     owners = follow_owners(reader, found.pods, found.named)
     beat()
     found.pods = [with_workload(pod, owners.tops) for pod in found.pods]
@@ -111,6 +117,7 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
         about = reader.optional(space.object, {}, f"The namespace {name}")
         if (about.get("metadata") or {}).get("deletionTimestamp"):
             terminating.append(name)
+    nodes_read = nodes.result() if nodes is not None else NodesRead()
     shared = [f"{what}: {who}" for what, future in sharing if (who := reader.optional(future, "", what))]
     return Observation(
         found=found,
@@ -120,6 +127,7 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
         terminating=tuple(terminating),
         services_left_empty=surroundings.left_empty(endpoints, targets),
         shared=tuple(shared),
+        nodes=nodes_read,
         notes=(*found.notes, *reader.notes),
     )
 
@@ -137,12 +145,23 @@ def _start_sharing(
         what = f"The service account {namespace}/{name}{role} is also used by pods that are no targets"
         task = partial(surroundings.beside, reader.kubernetes, "spec.serviceAccountName", name, namespace, targets)
         asked.append((what, reader.start(task)))
-    seen = Observed(provenance=Provenance(confirmed=False, reason=""), pods=tuple(found.pods))
-    if any(route.path is Path.NODE for route in routes_of(finding, seen)):
+    if _opens_nodes(finding, found):
         for node in sorted({p.node for p in found.pods if p.node})[:_MOST_SHARED]:
             task = partial(surroundings.beside, reader.kubernetes, "spec.nodeName", node, "", targets)
             asked.append((f"The node {node} also runs", reader.start(task)))
     return asked
+
+
+def _start_nodes(reader: Reader, finding: Finding, found: Identified) -> NodeReads | None:
+    """Begin to read the nodes where the node path is open; containment of pods alone does not wait for them."""
+    if not _opens_nodes(finding, found):
+        return None
+    return begin_node_reads(reader, finding, {p.node for p in found.pods})
+
+
+def _opens_nodes(finding: Finding, found: Identified) -> bool:
+    seen = Observed(provenance=Provenance(confirmed=False, reason=""), pods=tuple(found.pods))
+    return any(route.path is Path.NODE for route in routes_of(finding, seen))
 
 
 def _accounts(finding: Finding) -> set[tuple[str, str]]:

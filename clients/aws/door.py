@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from clients.aws.autoscaling import AutoScaling
 from clients.aws.cloudtrail import CloudTrail
 from clients.aws.detective import Detective
+from clients.aws.ec2 import Ec2
 from clients.aws.eks import Eks
 from clients.aws.guardduty import GuardDuty
 from clients.aws.iam import Iam
@@ -37,6 +39,8 @@ class Aws:
         self._sdk = sdk
         self.cloudtrail = CloudTrail(sdk, before_change)
         self.detective = Detective(sdk, before_change)
+        self.autoscaling = AutoScaling(sdk, before_change)
+        self.ec2 = Ec2(sdk, before_change)
         self.eks = Eks(sdk, before_change)
         self.guardduty = GuardDuty(sdk, before_change)
         self.iam = Iam(sdk, before_change)

@@ -14,6 +14,7 @@ import boto3
 import urllib3
 from botocore.config import Config
 
+from devstack.aws.machines import Instance, make_group, make_role, run_instances
 from devstack.processes import Command
 from devstack.state import Settings, StackError
 
@@ -32,19 +33,6 @@ _KUBERNETES_VERSION = "1.35"
 # moto draws its identifiers from a generator that can be seeded. A stand-in that is started again then has the same
 # instances, which the nodes of the cluster name in their providerID.
 _SEED = 7
-
-
-_IMAGE = "ami-0f1a2b3c4d5e6f708"
-
-
-@dataclass(frozen=True)
-class Instance:
-    """The EC2 instance behind one node."""
-
-    instance_id: str
-    private_ip: str
-    private_dns: str
-    zone: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +63,9 @@ def prepare_account(endpoint: str, *, account: str, region: str, cluster: str, n
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=30, proxies={})
     urllib3.request("POST", f"{endpoint}/moto-api/seed?a={_SEED}", retries=False)
     ec2: EC2Client = session.client("ec2", endpoint_url=endpoint, config=config)
-    instances = _run_instances(ec2, cluster, nodes)
+    make_role(session.client("iam", endpoint_url=endpoint, config=config), cluster)
+    instances = run_instances(ec2, cluster, nodes)
+    make_group(ec2, session.client("autoscaling", endpoint_url=endpoint, config=config), instances)
     eks: EKSClient = session.client("eks", endpoint_url=endpoint, config=config)
     _create_cluster(eks, ec2, account, cluster)
     _create_administrator(eks, session.client("iam", endpoint_url=endpoint, config=config), account, cluster)
@@ -111,35 +101,6 @@ def put_findings(
     if answer.status != 200:
         raise StackError(f"the stand-in refused the findings: {content['message']}")
     return dict(content)
-
-
-def _run_instances(ec2: EC2Client, cluster: str, nodes: int) -> list[Instance]:
-    answer = ec2.run_instances(
-        ImageId=_IMAGE,
-        InstanceType="m6i.4xlarge",
-        MinCount=nodes,
-        MaxCount=nodes,
-        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 80, "VolumeType": "gp3"}}],
-        TagSpecifications=[
-            {
-                "ResourceType": "instance",
-                "Tags": [
-                    {"Key": f"kubernetes.io/cluster/{cluster}", "Value": "owned"},
-                    {"Key": "eks:cluster-name", "Value": cluster},
-                    {"Key": "eks:nodegroup-name", "Value": "demo"},
-                ],
-            }
-        ],
-    )
-    return [
-        Instance(
-            instance["InstanceId"],
-            instance["PrivateIpAddress"],
-            instance["PrivateDnsName"],
-            instance["Placement"]["AvailabilityZone"],
-        )
-        for instance in answer["Instances"]
-    ]
 
 
 def _create_cluster(eks: EKSClient, ec2: EC2Client, account: str, cluster: str) -> None:
