@@ -8,6 +8,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.client import Client
 
+from activities.accounts.recreate import AccountActivities
 from activities.assess.assessing import Assessing
 from activities.assess.cluster import ClusterReader
 from activities.collect.activity import Collecting
@@ -47,7 +48,7 @@ _OTHERS = (
     RolloutActivities,
     DeleteActivities,
 )
-_STEPS: tuple[type[StepRoom], ...] = (UnbindActivities,)
+_STEPS: tuple[type[StepRoom], ...] = (UnbindActivities, AccountActivities)
 ROOMS = (*_KNOWING_THE_CLUSTER, *_OTHERS, *_STEPS, PlanningActivities)
 
 Activity = Callable[..., Any]

@@ -28,6 +28,8 @@ POOL_SIZE = 32
 PAGE = 500
 """Objects a page, kubectl's own choice: about 1.5 MB of pods."""
 _CHUNK = 64 * 1024
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-partial-objects"""
 _LIST_HEAD = re.compile(
     rb'\{"kind":"\w+","apiVersion":"[^"\\]+","metadata":\{"resourceVersion":"\d+","continue":"([^"\\]+)"'
 )
@@ -113,8 +115,10 @@ class Kubernetes:
         """
         return self._call("GET", path, query)
 
-    def pages(self, path: str, *, limit: int | str = PAGE, **query: str) -> Iterator[list[JsonObject]]:
-        """Read a list page by page, never as a whole.
+    def pages(
+        self, path: str, *, limit: int | str = PAGE, metadata_only: bool = False, **query: str
+    ) -> Iterator[list[JsonObject]]:
+        """Read a list page by page, never as a whole; with `metadata_only` the server leaves the rest out.
 
         If the list's snapshot expires between two pages (410), it goes on behind the last object in a newer one, as
         the API server offers: no object comes twice.
@@ -124,26 +128,29 @@ class Kubernetes:
             Conflict: The snapshot expired, and the API server offers no newer one.
         """
         query["limit"] = str(limit)
-        text: bytes | None = _body(path, self._ask_for_page(path, query))
+        accept = _METADATA if metadata_only else ""
+        text: bytes | None = _body(path, self._ask_for_page(path, query, accept))
         while text is not None:
             # The API server writes the next page while this one is decoded, which takes about as long. It is read
             # before anybody works on this one: a caller may take longer than the server waits for its reader.
             token = _token(text)
-            following = self._ask_for_page(path, query | {"continue": token}) if token else None
+            following = self._ask_for_page(path, query | {"continue": token}, accept) if token else None
             page = _decoded("GET", path, text)
             unseen = "" if token else (page.get("metadata") or {}).get("continue")
             if unseen:
-                following = self._ask_for_page(path, query | {"continue": unseen})
+                following = self._ask_for_page(path, query | {"continue": unseen}, accept)
             text = _body(path, following) if following is not None else None
             yield page.get("items") or []
 
-    def items(self, path: str, *, limit: int | str = PAGE, **query: str) -> Iterator[JsonObject]:
+    def items(
+        self, path: str, *, limit: int | str = PAGE, metadata_only: bool = False, **query: str
+    ) -> Iterator[JsonObject]:
         """Read a list object by object, holding one page at a time. Items of lists carry no `kind` of their own.
 
         Raises:
             TargetGone: The kind does not exist.
         """
-        for page in self.pages(path, limit=limit, **query):
+        for page in self.pages(path, limit=limit, metadata_only=metadata_only, **query):
             yield from page
 
     def create(self, path: str, body: JsonObject, *, control: bool = False) -> JsonObject:
@@ -224,13 +231,13 @@ class Kubernetes:
             self._before_mutation()
         return self._call(method, path, {}, json.dumps(body).encode(), content_type)
 
-    def _ask_for_page(self, path: str, query: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    def _ask_for_page(self, path: str, query: Mapping[str, str], accept: str) -> urllib3.BaseHTTPResponse:
         try:
-            return self._send("GET", path, query)
+            return self._send("GET", path, query, accept=accept)
         except ListExpired as expired:
             if not expired.token or expired.token == query.get("continue"):
                 raise
-            return self._ask_for_page(path, {**query, "continue": expired.token})
+            return self._ask_for_page(path, {**query, "continue": expired.token}, accept)
 
     def _call(
         self, method: str, path: str, query: Mapping[str, str], body: bytes | None = None, content_type: str = ""
