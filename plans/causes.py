@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from findings.subject import Subject, SubjectKind
 from findings.workload import WorkloadKind
+from plans.observed import PodFacts
 from plans.policy import Policy
 from plans.rulings import matches_any
 from plans.situation import Situation, clause, listed, words
@@ -89,6 +90,15 @@ def account_username(subject: Subject) -> str:
     if subject.kind is not SubjectKind.SERVICE_ACCOUNT:
         return ""
     return f"system:serviceaccount:{subject.namespace}:{subject.name}"
+
+
+def protected_accounts(policy: Policy, pods: Iterable[PodFacts]) -> list[str]:
+    """Whether any of the pods works through an account that is protected, in a namespace that is not."""
+    running = {
+        (p.namespace, p.service_account) for p in pods if not matches_any(p.namespace, policy.protected.namespaces)
+    }
+    hit = sorted(f"{ns}/{name}" for ns, name in running if is_protected(policy, [f"system:serviceaccount:{ns}:{name}"]))
+    return [f"Protected: the pods run as {listed(hit)}."] if hit else []
 
 
 def _accounts(s: Situation) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from findings.model import Finding
 from findings.subject import Subject, SubjectKind, subjects_of
 from findings.text import cleaned
+from plans.images import suspected_images
 from plans.model import WIRE
 from plans.observed import Observed, PodFacts
 from plans.policy import Policy
@@ -70,6 +71,27 @@ class Situation(BaseModel):
         """The namespaces of the pods, and those in which the finding says that they are."""
         named = {w.namespace for w in self.workloads} | {s.namespace for s in self.chosen_by_account}
         return tuple(sorted((named | {p.namespace for p in self.pods}) - {""}))
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        """The suspected images: as the cluster was searched for them, else as the pods run them."""
+        if self.observed is not None and self.observed.images_counted:
+            return tuple(i.name for i in self.observed.images)
+        return suspected_images(self.finding, self.pods)
+
+    @cached_property
+    def image_pods(self) -> tuple[PodFacts, ...]:
+        """The pods that run a suspected image and are not among `pods`."""
+        pods = self.observed.image_pods if self.observed is not None else ()
+        return tuple(sorted(pods, key=lambda p: (p.namespace, p.name, p.uid)))
+
+    @cached_property
+    def image_namespaces(self) -> tuple[str, ...]:
+        """The namespaces of those pods, and of the workloads that would start one."""
+        if self.observed is None:
+            return ()
+        templates = {w.ref.namespace for w in self.observed.image_workloads}
+        return tuple(sorted({*self.observed.image_pod_namespaces, *templates}))
 
 
 def words(text: str) -> str:

@@ -19,7 +19,7 @@ from activities.assess.pods import pod_target
 from activities.assess.policy_file import PolicyFile
 from activities.assess.provenance import Confirmation, confirm, contradiction
 from activities.assess.reading import Reader
-from activities.assess.surroundings import QUARANTINE_STEP, planned_changes
+from activities.assess.surroundings import IMAGE_QUARANTINE_STEP, QUARANTINE_STEP, planned_changes
 from activities.assess.target_list import carry_targets
 from activities.doors import Doors
 from clients.kubernetes import POOL_SIZE
@@ -29,7 +29,8 @@ from contracts.names import ActivityName
 from findings.model import Finding
 from plans.digest import targets_sha256
 from plans.model import Change, Gate, Plan, Verdict
-from plans.observed import VPC_CNI
+from plans.observed import VPC_CNI, PodFacts, WorkloadFacts
+from plans.paths.pod import PATCHABLE
 from plans.planner import make_plan
 from plans.policy import Policy
 
@@ -66,8 +67,10 @@ class Assessing:
         confirmation, finding, seen = self._look(request.finding, policy)
         targets = self._targets(seen)
         carried, store_warning = carry_targets(self._doors.store, request.incident, targets)
+        of_image = [] if seen.images is None else [self._target(p, seen) for p in seen.images.pods]
+        image_pods, image_warning = carry_targets(self._doors.store, request.incident, of_image)
         plan = self._plan(request, finding, seen, confirmation, policy)
-        warnings = [w for w in (policy_warning, *confirmation.notes, store_warning, *seen.notes) if w]
+        warnings = [w for w in (policy_warning, *confirmation.notes, store_warning, image_warning, *seen.notes) if w]
         return Assessment(
             plan=plan.model_copy(update={"warnings": tuple(dict.fromkeys((*warnings, *plan.warnings)))}),
             provenance=confirmation.provenance,
@@ -77,6 +80,9 @@ class Assessing:
             workloads=seen.workloads,
             policy_digest=policy.digest,
             evidence_store=self._doors.store.location,
+            image_pods=image_pods,
+            image_changes=_image_changes(plan, seen),
+            image_workloads=_image_workloads(seen),
         )
 
     def _look(self, received: Finding, policy: Policy) -> tuple[Confirmation, Finding, Observation]:
@@ -98,8 +104,11 @@ class Assessing:
         return observe(Reader(self._doors.kubernetes, self._pool), self._cluster, finding, _beat)
 
     def _targets(self, seen: Observation) -> list[PodTarget]:
-        owner_needed = seen.cluster.cni == VPC_CNI
-        return [pod_target(pod, owner_needed=owner_needed) for pod in seen.pods]
+        return [self._target(pod, seen) for pod in seen.pods]
+
+    @staticmethod
+    def _target(pod: PodFacts, seen: Observation) -> PodTarget:
+        return pod_target(pod, owner_needed=seen.cluster.cni == VPC_CNI)
 
     def _plan(
         self, request: AssessRequest, finding: Finding, seen: Observation, confirmation: Confirmation, policy: Policy
@@ -110,7 +119,7 @@ class Assessing:
         plan = make_plan(finding, observed, policy, act_on_sample=request.act_on_sample)
         if not _begins_by_itself(plan):
             return plan
-        namespaces = sorted({p.namespace for p in seen.pods})
+        namespaces = sorted({p.namespace for p in (*seen.pods, *(seen.images.pods if seen.images else ()))})
         refusal = self._budget.reserve(request.incident, namespaces, policy.budget.containments_per_hour)
         if not refusal:
             return plan
@@ -119,17 +128,29 @@ class Assessing:
 
 
 def _begins_by_itself(plan: Plan) -> bool:
-    """Whether pods are contained without anybody being asked."""
-    terms = plan.terms(Gate.CONTAIN)
-    if plan.plan_only or terms is None or terms.decision is not Verdict.AUTO:
-        return False
-    return any(s.step == QUARANTINE_STEP and s.decision is Verdict.AUTO for s in plan.steps)
+    """Whether anything is contained without anybody being asked: steps do not wait for others of the same gate."""
+    return not plan.plan_only and any(s.gate is Gate.CONTAIN and s.decision is Verdict.AUTO for s in plan.steps)
 
 
 def _changes(plan: Plan, seen: Observation) -> tuple[Change, ...]:
-    if not any(s.step == QUARANTINE_STEP and s.decision is not Verdict.NEVER for s in plan.steps):
+    if not _planned(plan, QUARANTINE_STEP):
         return ()
     return planned_changes(seen.policies, {p.namespace for p in seen.pods})
+
+
+def _image_changes(plan: Plan, seen: Observation) -> tuple[Change, ...]:
+    if seen.images is None or not _planned(plan, IMAGE_QUARANTINE_STEP):
+        return ()
+    namespaces = {p.namespace for p in seen.images.pods}
+    return planned_changes(seen.images.policies, namespaces, IMAGE_QUARANTINE_STEP)
+
+
+def _image_workloads(seen: Observation) -> tuple[WorkloadFacts, ...]:
+    return tuple(w for w in seen.images.workloads if w.ref.kind in PATCHABLE) if seen.images is not None else ()
+
+
+def _planned(plan: Plan, step: str) -> bool:
+    return any(s.step == step and s.decision is not Verdict.NEVER for s in plan.steps)
 
 
 def _beat() -> None:

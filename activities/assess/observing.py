@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from activities.assess import surroundings
 from activities.assess.cluster import ClusterReader
 from activities.assess.identify import Identified, identify_pods
+from activities.assess.images import ImageUse, find_image_use
 from activities.assess.nodes import NodeReads, NodesRead, begin_node_reads
 from activities.assess.owners import follow_owners
 from activities.assess.pods import with_workload
@@ -18,6 +20,7 @@ from clients.kubernetes import JsonObject
 from clients.paths import object_path
 from findings.model import Finding
 from findings.subject import SubjectKind, subjects_of
+from plans.digest import targets_sha256 as targets_sha256_of
 from plans.model import Path
 from plans.observed import ClusterFacts, Observed, PodFacts, PolicyFacts, Provenance, WorkloadFacts
 from plans.routing import named_workloads, routes_of
@@ -38,6 +41,8 @@ class Observation:
     services_left_empty: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     nodes: NodesRead = field(default_factory=NodesRead)
+    images: ImageUse | None = None
+    """None where the image path is not open, so that nobody searched."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -65,7 +70,23 @@ class Observation:
             node_count=self.nodes.total,
             nodes_cordoned=self.nodes.cordoned_besides,
             budget_refusal=budget_refusal,
+            **self._of_images(most),
         )
+
+    def _of_images(self, most: int) -> dict[str, Any]:
+        """What was found of the suspected images, as fields of `Observed`."""
+        use = self.images
+        if use is None:
+            return {}
+        return {
+            "images": use.images,
+            "images_counted": True,
+            "image_pods": tuple(use.pods[:most]),
+            "image_pod_count": len(use.pods),
+            "image_pod_namespaces": tuple(sorted({p.namespace for p in use.pods})),
+            "image_targets_sha256": targets_sha256_of(p.uid for p in use.pods) if len(use.pods) > most else "",
+            "image_workloads": use.workloads,
+        }
 
     def policy_facts(self) -> tuple[PolicyFacts, ...]:
         """The policies as the plan tells of them."""
@@ -117,18 +138,21 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
         about = reader.optional(space.object, {}, f"The namespace {name}")
         if (about.get("metadata") or {}).get("deletionTimestamp"):
             terminating.append(name)
+    workloads = owners.workloads(found.named)
+    use = find_image_use(reader, finding, found.pods, workloads, beat) if _opens_images(finding) else None
     nodes_read = nodes.result() if nodes is not None else NodesRead()
     shared = [f"{what}: {who}" for what, future in sharing if (who := reader.optional(future, "", what))]
     return Observation(
         found=found,
         cluster=facts.result(),
-        workloads=owners.workloads(found.named),
+        workloads=workloads,
         policies=surroundings.selecting(policies, found.pods),
         terminating=tuple(terminating),
         services_left_empty=surroundings.left_empty(endpoints, targets),
         shared=tuple(shared),
         nodes=nodes_read,
-        notes=(*found.notes, *reader.notes),
+        images=use,
+        notes=(*found.notes, *(use.notes if use is not None else ()), *reader.notes),
     )
 
 
@@ -162,6 +186,10 @@ def _start_nodes(reader: Reader, finding: Finding, found: Identified) -> NodeRea
 def _opens_nodes(finding: Finding, found: Identified) -> bool:
     seen = Observed(provenance=Provenance(confirmed=False, reason=""), pods=tuple(found.pods))
     return any(route.path is Path.NODE for route in routes_of(finding, seen))
+
+
+def _opens_images(finding: Finding) -> bool:
+    return any(route.path is Path.IMAGE for route in routes_of(finding))
 
 
 def _accounts(finding: Finding) -> set[tuple[str, str]]:

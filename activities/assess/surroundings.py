@@ -21,6 +21,7 @@ from plans.observed import PodFacts, PolicyFacts
 from plans.situation import listed
 
 QUARANTINE_STEP = "pod.quarantine"
+IMAGE_QUARANTINE_STEP = "image.quarantine"
 
 _MARKS = {QUARANTINED_LABEL: LABEL_ON, HOLD_LABEL: LABEL_ON}
 _GLANCE = 50
@@ -73,14 +74,16 @@ def policy_facts(policy: JsonObject) -> PolicyFacts:
     return PolicyFacts(ref=_ref(policy), pod_selector=dict(policy_rule(policy).selector), managed_by=_manager(metadata))
 
 
-def planned_changes(policies: Iterable[JsonObject], namespaces: Iterable[str]) -> tuple[Change, ...]:
+def planned_changes(
+    policies: Iterable[JsonObject], namespaces: Iterable[str], step: str = QUARANTINE_STEP
+) -> tuple[Change, ...]:
     """Containment's changes of NetworkPolicies with their before-state (design: Isolation, 1 and 2).
 
     The deny-all policy is listed even where it stands, and so is an edit that another incident made: this incident
     becomes a holder of both, and its release lets go of them. A policy without any rule opens nothing and is left
     alone, and so is one that its owner wrote to leave out quarantined pods.
     """
-    changes = [deny_all_change(namespace, QUARANTINE_STEP) for namespace in sorted(set(namespaces))]
+    changes = [deny_all_change(namespace, step) for namespace in sorted(set(namespaces))]
     for policy in sorted(policies, key=lambda p: (p["metadata"]["namespace"], p["metadata"]["name"])):
         rule = policy_rule(policy)
         if not rule.opens or (leaves_out_quarantined(rule.selector) and not holders_of(policy)):
@@ -90,7 +93,7 @@ def planned_changes(policies: Iterable[JsonObject], namespaces: Iterable[str]) -
         after: JsonValue = cast(JsonValue, with_expression(expressions))
         changes.append(
             Change(
-                step=QUARANTINE_STEP,
+                step=step,
                 resource=_ref(policy),
                 summary="selector leaves out quarantined pods",
                 before={SELECTOR_FIELD: before},

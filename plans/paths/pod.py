@@ -45,7 +45,7 @@ def steps(s: Situation) -> tuple[Draft, ...]:
 def pod_targets(s: Situation) -> tuple[Target, ...]:
     """The pods that were found; offline what the finding names stands for them."""
     if s.observed is not None:
-        return tuple(_target(p) for p in s.pods)
+        return tuple(pod_target(p) for p in s.pods)
     if not s.workloads:
         return tuple(
             Target(kind=TargetKind.SERVICE_ACCOUNT, namespace=a.namespace, name=a.name) for a in s.chosen_by_account
@@ -114,7 +114,8 @@ def _delete(s: Situation, common: Draft) -> Draft:
     return delete._replace(targets=remaining, total=common.total - len(static))
 
 
-def _target(pod: PodFacts) -> Target:
+def pod_target(pod: PodFacts) -> Target:
+    """A pod as the target of a step."""
     return Target(
         kind=TargetKind.POD,
         namespace=pod.namespace,
