@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from pydantic import JsonValue
+
+from activities.changes.bindings import subject_field, subject_value
 from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import list_path
 from plans.model import Change, ResourceRef
-
-SUBJECTS = "/subjects"
 
 Matches = Callable[[JsonObject], bool]
 """Whether an entry of a binding's `subjects` is the one that is meant."""
@@ -30,16 +31,17 @@ def bindings_of(kubernetes: Kubernetes, matches: Matches) -> Iterator[JsonObject
 
 
 def without_subject(binding: JsonObject, matches: Matches, step: str) -> Change:
-    """The change that takes the subject out and leaves the others in their order."""
+    """The change that takes the subjects out, each a field of its own, and leaves the others in their order."""
     subjects = binding.get("subjects") or []
-    left = [s for s in subjects if not matches(s)]
+    fields = [subject_field(s) for s in subjects if matches(s)]
+    before: dict[str, JsonValue] = {field: subject_value(subjects, field) for field in fields}
     names = ", ".join(sorted({str(s.get("name", "")) for s in subjects if matches(s)}))
     return Change(
         step=step,
         resource=ref_of(binding),
         summary=f"{names} is no longer bound to {role_of(binding)}",
-        before={SUBJECTS: subjects},
-        after={SUBJECTS: left or None},
+        before=before,
+        after=dict.fromkeys(before),
     )
 
 

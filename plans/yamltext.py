@@ -29,6 +29,20 @@ def read_mapping(text: str, what: str) -> dict[str, JsonValue]:
         what: What the text is, for error messages: "policy".
 
     Raises:
+        InputError: As `read_plain`; or it is something else than a mapping.
+    """
+    plain = read_plain(text, what)
+    if plain is None:
+        return {}
+    if not isinstance(plain, dict):
+        raise InputError(what, "a mapping of keys to values", type(plain).__name__)
+    return plain
+
+
+def read_plain(text: str, what: str) -> JsonValue:
+    """Parse a text as one YAML 1.2 document of plain values; an empty one is None.
+
+    Raises:
         InputError: It is too large or too deep, is no YAML, repeats a key, uses anchors, aliases, tags or a second
             document, or holds something other than mappings with text keys, lists, texts, numbers, booleans and null.
     """
@@ -49,12 +63,7 @@ def read_mapping(text: str, what: str) -> dict[str, JsonValue]:
         raise InputError(_place(what, e), "YAML", _first_line(e).removeprefix("found ")) from None
     except (YAMLError, ValueError, OverflowError, RecursionError) as e:
         raise InputError(what, "YAML", str(e).partition("\n")[0]) from None
-    if data is None:
-        return {}
-    plain = _plain(data, what)
-    if not isinstance(plain, dict):
-        raise InputError(what, "a mapping of keys to values", type(data).__name__)
-    return plain
+    return _plain(data, what)
 
 
 def _refuse_tricks(yaml: YAML, text: str, what: str) -> None:

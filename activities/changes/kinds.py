@@ -6,7 +6,7 @@ A file for each service adds its kinds (`register`). What is not registered is a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from activities.doors import Doors
 from plans.model import ResourceRef
@@ -37,6 +37,20 @@ class Kind(Protocol):
         """
 
 
+@runtime_checkable
+class Advancing(Protocol):
+    """A kind whose value moves on while it is held: one step later it says more than it did, and undo takes all of it.
+
+    The policy that ends a role's sessions is one: its moment moves forward whenever an incident ends them again.
+    """
+
+    def covers(self, now: Any, wanted: Any) -> bool:
+        """Whether what stands does all that is wanted, and so need not be written."""
+
+    def ours(self, now: Any) -> bool:
+        """Whether what stands was left by an earlier change of the kind, and so may be replaced or taken away."""
+
+
 _BINDINGS = ("ClusterRoleBinding", "RoleBinding")
 _FACTORIES: dict[str, Callable[[Doors], Kind]] = {}
 
@@ -48,9 +62,10 @@ def register(kind: str, factory: Callable[[Doors], Kind]) -> None:
 
 def kind_of(doors: Doors, kind: str) -> Kind:
     """The way to read and write a kind."""
+    from activities.changes.bindings import BindingKind
     from activities.changes.kubernetes import KubernetesKind
 
     factory = _FACTORIES.get(kind)
     if factory is not None:
         return factory(doors)
-    return KubernetesKind(doors.bindings if kind in _BINDINGS else doors.kubernetes)
+    return BindingKind(doors.bindings) if kind in _BINDINGS else KubernetesKind(doors.kubernetes)
