@@ -27,6 +27,7 @@ from activities.restore import RestoreActivities
 from activities.seal import Sealing
 from activities.steps import PlanningActivities, StepRoom
 from activities.sweep import SweepActivities
+from activities.user.credentials import CREDENTIAL_ROOMS
 from clients.aws import Aws
 from clients.kubernetes import Kubernetes
 from contracts.names import ActivityName
@@ -48,7 +49,7 @@ _OTHERS = (
     RolloutActivities,
     DeleteActivities,
 )
-_STEPS: tuple[type[StepRoom], ...] = (UnbindActivities, AccountActivities)
+_STEPS: tuple[type[StepRoom], ...] = (*CREDENTIAL_ROOMS, UnbindActivities, AccountActivities)
 ROOMS = (*_KNOWING_THE_CLUSTER, *_OTHERS, *_STEPS, PlanningActivities)
 
 Activity = Callable[..., Any]

@@ -28,6 +28,7 @@ VERBS: Final = MappingProxyType(
         "user.cut_off": ActivityName.CUT_OFF_SUBJECT,
         "user.cut_off_groups": ActivityName.CUT_OFF_SUBJECT,
         "user.deactivate_key": ActivityName.DEACTIVATE_KEY,
+        "user.deactivate_caller_key": ActivityName.DEACTIVATE_KEY,
         "user.review_account": ActivityName.REVIEW_ACCOUNT,
         "user.revoke_sessions": ActivityName.REVOKE_SESSIONS,
         "user.cut_pod_roles": ActivityName.CUT_POD_ROLES,
@@ -61,7 +62,7 @@ _COLLECTED = ("pod.collect", "image.collect", "node.collect", "node.snapshot")
 AFTER: Final[MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
     {
         # A holder of the source just gets a new session, so the source is contained first.
-        "user.revoke_sessions": ("pod.quarantine", "image.quarantine", "user.cut_off"),
+        "user.revoke_sessions": ("pod.quarantine", "image.quarantine", "user.cut_off", "user.cut_pod_roles"),
         "user.delete_key": ("user.deactivate_key",),
         "image.archive": ("image.export",),
         "image.delete": ("image.export", "image.archive"),
@@ -77,7 +78,7 @@ AGAIN_AFTER: Final[MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
     {
         # The kubelet renews a living pod's token for a new account too, and a living pod gets new role sessions.
         "user.recreate_account": ("pod.delete", "image.delete_pods"),
-        "user.revoke_sessions": ("pod.delete", "image.delete_pods", "user.cut_pod_roles"),
+        "user.revoke_sessions": ("pod.delete", "image.delete_pods"),
     }
 )
 """Steps that are carried out once more when one of these has been done after them."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from activities.changes.held import HeldChanges
-from activities.changes.kinds import kind_of
+from activities.changes.kinds import Advancing, Kind, kind_of
 from activities.doors import Doors
 from activities.isolation.changes import same
 from activities.isolation.walk import MOST_FAILURES, SYSTEMIC, failure_of
@@ -54,21 +55,22 @@ class Engine:
 
     def stands(self, change: Change) -> bool:
         """Whether a change is still as it was left."""
+        kind = kind_of(self._doors, change.resource.kind)
         try:
-            now = kind_of(self._doors, change.resource.kind).read(change.resource, tuple(change.after))
+            now = kind.read(change.resource, tuple(change.after))
         except TargetGone:
             return True
-        return all(same(now.get(field), value) for field, value in change.after.items())
+        return all(_covers(kind, now.get(field), value) for field, value in change.after.items())
 
     def _make(self, change: Change, incident: str) -> None:
         kind = kind_of(self._doors, change.resource.kind)
         if kind.undoable:
             self.held.join(change, incident)
         now = kind.read(change.resource, tuple(change.after))
-        if all(same(now.get(field), value) for field, value in change.after.items()):
+        if all(_covers(kind, now.get(field), value) for field, value in change.after.items()):
             return
         for field, before in change.before.items():
-            if not same(now.get(field), before) and not same(now.get(field), change.after[field]):
+            if not same(now.get(field), before) and not _ours(kind, now.get(field), change.after[field]):
                 what = field or "it"
                 raise Conflict(f"{change.resource}: {what} was changed by somebody since the step was planned")
         kind.write(change.resource, now, change.after)
@@ -83,8 +85,16 @@ class Engine:
             return ""
         if all(same(now.get(field), value) for field, value in change.before.items()):
             return ""
-        moved = [f for f, value in change.after.items() if not same(now.get(f), value)]
+        moved = [f for f, value in change.after.items() if not _ours(kind, now.get(f), value)]
         if moved:
             return f"{change.resource}: left as it is, because somebody changed {', '.join(f or 'it' for f in moved)}"
         kind.write(change.resource, now, change.before)
         return ""
+
+
+def _covers(kind: Kind, now: Any, wanted: Any) -> bool:
+    return same(now, wanted) or (isinstance(kind, Advancing) and kind.covers(now, wanted))
+
+
+def _ours(kind: Kind, now: Any, after: Any) -> bool:
+    return same(now, after) or (isinstance(kind, Advancing) and kind.ours(now))

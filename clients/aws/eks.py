@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clients.aws.errors import translated
 from clients.aws.sdk import Service
@@ -149,16 +149,28 @@ class Eks(Service):
             ]
 
     def create_pod_identity(
-        self, cluster: str, *, namespace: str, account: str, role_arn: str, tags: Mapping[str, str]
+        self,
+        cluster: str,
+        *,
+        namespace: str,
+        account: str,
+        role_arn: str,
+        tags: Mapping[str, str],
+        more: Mapping[str, Any] | None = None,
     ) -> PodIdentityAssociationTypeDef:
-        """Give the pods of a service account a role.
+        """Give the pods of a service account a role; `more` is what else the association said when it was described.
 
         Raises:
             Conflict: They have one.
         """
         with self._changing("eks:CreatePodIdentityAssociation"):
             return self._client.create_pod_identity_association(
-                clusterName=cluster, namespace=namespace, serviceAccount=account, roleArn=role_arn, tags=tags
+                clusterName=cluster,
+                namespace=namespace,
+                serviceAccount=account,
+                roleArn=role_arn,
+                tags=tags,
+                **(more or {}),
             )["association"]
 
     def delete_pod_identity(self, cluster: str, association_id: str) -> None:

@@ -13,6 +13,8 @@ _CUT_OFF = (
     "What was removed from access entries, aws-auth and bindings is recorded, and `firebreak release` puts it back."
 )
 
+_CUT_ROLES = "The Pod Identity association is made again, and the statement that denies the role is taken out."
+
 
 def steps(s: Situation) -> tuple[Draft, ...]:
     """Cut off, switch the key off; credentials; what an investigation needs; what cannot be taken back last."""
@@ -21,14 +23,22 @@ def steps(s: Situation) -> tuple[Draft, ...]:
     keyless = tuple(u for u in others if u.user_type.lower() in ("root", "federateduser"))
     iam = tuple(u for u in others if u.kind in _IAM and u not in keyless)
     keys = tuple(u for u in iam if u.access_key_id.startswith("AKIA"))
+    sessions = tuple(u for u in iam if u.access_key_id.startswith("ASIA"))
+    reviewed = tuple(u for u in (*iam, *keyless) if u.kind is not SubjectKind.UNRESOLVED or u.access_key_id)
+    with_roles = (*accounts, *_accounts_of_pods(s, accounts))
     oidc = tuple(u for u in others if u.kind is SubjectKind.OIDC_USER)
     drafts = [
         _step(s, "cut_off", others, Gate.CONTAIN, _CUT_OFF),
         _step(s, "deactivate_key", keys, Gate.CONTAIN, "The key is set to Active again."),
+        _step(s, "review_account", reviewed, None, "Nothing to undo: it is a task."),
+        _step(s, "deactivate_caller_key", sessions, Gate.CREDENTIALS, "The key is set to Active again.")._replace(
+            causes=("Whose key made the session, only CloudTrail can tell.",)
+        ),
+        _step(s, "cut_pod_roles", with_roles, Gate.CREDENTIALS, _CUT_ROLES),
         _step(
             s,
             "revoke_sessions",
-            iam,
+            (*iam, *with_roles),
             Gate.CREDENTIALS,
             "The policy AWSRevokeOlderSessions is removed; sessions that ended by then stay ended.",
         ),
@@ -40,10 +50,7 @@ def steps(s: Situation) -> tuple[Draft, ...]:
             "Nothing brings the old tokens back; the account keeps its name and fields.",
         ),
         _step(s, "rotate_secrets", s.users, Gate.CREDENTIALS, "Nothing brings a replaced secret back."),
-        _step(s, "review_account", keyless, None, "Nothing to undo: it is a task.")._replace(
-            never="Root and federated users are a task for the owner of the account (guide U5)."
-        ),
-        _step(s, "investigate", iam, Gate.ERADICATE, "A Detective investigation changes nothing."),
+        _step(s, "investigate", iam, Gate.ERADICATE, "Nothing to undo: an investigation changes nothing."),
         _step(s, "delete_key", keys, Gate.TERMINATE, "Nothing brings a deleted key back."),
         _step(
             s,
@@ -70,3 +77,10 @@ def _step(s: Situation, action: str, subjects: tuple[Subject, ...], gate: Gate |
 def _target(subject: Subject) -> Target:
     kind = TargetKind.SERVICE_ACCOUNT if subject.kind is SubjectKind.SERVICE_ACCOUNT else TargetKind.SUBJECT
     return Target(kind=kind, namespace=subject.namespace, name=subject.name, uid=subject.principal_arn)
+
+
+def _accounts_of_pods(s: Situation, known: tuple[Subject, ...]) -> tuple[Subject, ...]:
+    """The service accounts of the finding's pods: whoever is in a pod takes the roles of its account (guide P9)."""
+    named = {(u.namespace, u.name) for u in known}
+    running = sorted({(p.namespace, p.service_account) for p in s.pods} - named)
+    return tuple(Subject(kind=SubjectKind.SERVICE_ACCOUNT, namespace=ns, name=name) for ns, name in running)
