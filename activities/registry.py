@@ -18,6 +18,7 @@ from activities.doors import Doors
 from activities.eradicate.delete import DeleteActivities
 from activities.eradicate.redeploy import RedeployActivities
 from activities.eradicate.rollout import RolloutActivities
+from activities.image.block import BlockActivities
 from activities.isolation.hold import HoldActivities
 from activities.isolation.isolate import IsolateActivities
 from activities.isolation.verify import VerifyActivities
@@ -49,7 +50,7 @@ _OTHERS = (
     RolloutActivities,
     DeleteActivities,
 )
-_STEPS: tuple[type[StepRoom], ...] = (*CREDENTIAL_ROOMS, UnbindActivities, AccountActivities)
+_STEPS: tuple[type[StepRoom], ...] = (*CREDENTIAL_ROOMS, BlockActivities, UnbindActivities, AccountActivities)
 ROOMS = (*_KNOWING_THE_CLUSTER, *_OTHERS, *_STEPS, PlanningActivities)
 
 Activity = Callable[..., Any]

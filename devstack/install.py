@@ -17,6 +17,7 @@ _RESOURCES = {
     ("v1", "ServiceAccount"): "serviceaccounts",
     ("v1", "Service"): "services",
     ("v1", "ConfigMap"): "configmaps",
+    ("v1", "ResourceQuota"): "resourcequotas",
     ("apps/v1", "Deployment"): "deployments",
     ("apps/v1", "DaemonSet"): "daemonsets",
     ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",

@@ -19,11 +19,6 @@ from plans.warnings import warnings_of
 
 UNBUILT_STEPS: Final = frozenset(
     {
-        "image.block",
-        "image.quarantine",
-        "image.collect",
-        "image.redeploy",
-        "image.delete_pods",
         "image.export",
         "image.scan",
         "image.archive",
