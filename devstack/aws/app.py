@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from devstack.aws.cloudtrail import CloudTrailEvents
+from devstack.aws.detective import DetectiveGraphs
 from devstack.aws.ecr import LAYER_ROUTE, EcrImages
 from devstack.aws.eks import Eks
 from devstack.aws.guardduty import GuardDutyFindings
@@ -36,7 +38,9 @@ class StandIn:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._findings = GuardDutyFindings()
         self._images = EcrImages()
-        services = (self._findings.service(), self._images.service(), Eks().service())
+        self._events = CloudTrailEvents()
+        own = (self._events.service(), DetectiveGraphs().service())
+        services = (*own, self._findings.service(), self._images.service(), Eks().service())
         self._services: dict[str, Service] = {service.name: service for service in services}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -70,6 +74,12 @@ class StandIn:
             account = body.get("account", DEFAULT_ACCOUNT_ID)
             try:
                 return 200, self._findings.put(account, body["region"], body["detector_id"], body["findings"])
+            except ShapeError as error:
+                raise AwsError("BadRequest", str(error)) from error
+        if route == ("POST", "cloudtrail/events"):
+            body = _body(environ)
+            try:
+                return 200, self._events.put(DEFAULT_ACCOUNT_ID, body.get("region", ""), body.get("events", []))
             except ShapeError as error:
                 raise AwsError("BadRequest", str(error)) from error
         raise AwsError("NotFound", f"no route {' '.join(route)}", status=404)

@@ -103,6 +103,25 @@ def put_findings(
     return dict(content)
 
 
+def put_events(endpoint: str, *, region: str, events: Iterable[Mapping[str, Any]]) -> int:
+    """Put events where CloudTrail's LookupEvents finds them, each in the shape that it returns.
+
+    Returns:
+        How many were stored.
+
+    Raises:
+        StackError: The stand-in refused; the message names the field.
+    """
+    body = {"region": region, "events": list(events)}
+    answer = urllib3.request(
+        "POST", f"{endpoint}/_firebreak/cloudtrail/events", body=json.dumps(body).encode(), retries=False
+    )
+    content = answer.json()
+    if answer.status != 200:
+        raise StackError(f"the stand-in refused the events: {content['message']}")
+    return int(content["stored"])
+
+
 def _create_cluster(eks: EKSClient, ec2: EC2Client, account: str, cluster: str) -> None:
     subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]]
     eks.create_cluster(

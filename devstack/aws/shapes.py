@@ -51,8 +51,8 @@ def from_wire(value: Any, shape: Shape, dropped: list[str] | None = None, path: 
 def to_wire(value: Any, shape: Shape) -> Any:
     """Turn member names back into wire keys; the value must have passed ``validate``."""
     if isinstance(value, datetime):
-        # Seconds since 1970 are the JSON protocols' default, and no shape that is answered here says otherwise.
-        return value.timestamp()
+        # Seconds since 1970 are the JSON protocols' default; Detective's times say that they are texts.
+        return value.isoformat() if shape.serialization.get("timestampFormat") == "iso8601" else value.timestamp()
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(shape, StructureShape):
