@@ -53,6 +53,11 @@ class PodCase:
         return EntrySubject(kind="Pod", namespace=t.namespace, name=t.name, uid=t.uid)
 
     @property
+    def place(self) -> str:
+        """The pod's folder below the incident's prefix."""
+        return f"pods/{self.target.uid}"
+
+    @property
     def path(self) -> str:
         """The pod's path in the API."""
         return object_path("Pod", self.target.namespace, self.target.name)

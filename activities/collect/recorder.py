@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from activities.collect.case import PodCase
 from activities.collect.model import Collector, Deadline, Found, Task
 from activities.collect.shared import failed
 from errors import Conflict, FirebreakError, Throttled, Unavailable
-from evidence.entry import Entry, Outcome
+from evidence.entry import Entry, EntrySubject, Outcome
 from evidence.store import EvidenceStore, Stored, rehash
 
 
@@ -24,6 +25,18 @@ class _SourceFailedError(Exception):
     def __init__(self, cause: Exception) -> None:
         self.cause = cause
         super().__init__(str(cause))
+
+
+class Case(Protocol):
+    """What artefacts are about: a pod, or a node."""
+
+    @property
+    def subject(self) -> EntrySubject:
+        """As entries name it."""
+
+    @property
+    def place(self) -> str:
+        """Its folder below the incident's prefix: our own words and a uid."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +76,16 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  # One collector's bug must not cost the evidence of the others.
             yield self._failed(case, collector.name, error, patient=self.patient)
             return
+        yield from self.take(case, tasks)
+
+    def take(self, case: Case, tasks: Iterable[Task]) -> Iterator[Entry]:
+        """The entries of some tasks; raises as `record` does."""
         for task in tasks:
             yield self._take(case, task)
             self.beat()
 
-    def _take(self, case: PodCase, task: Task) -> Entry:
-        key = f"pods/{case.target.uid}/{task.file}"
+    def _take(self, case: Case, task: Task) -> Entry:
+        key = f"{case.place}/{task.file}"
         if f"{self.prefix}/{key}" in self.present:
             kept = rehash(self.store, f"{self.prefix}/{key}")
             return self._kept(case, task, kept, "collected by an earlier attempt, whose entry was lost")
@@ -104,7 +121,7 @@ class Recorder:
             return self.store.create(key, found.content)
         return self.store.put(key, _marked(found.content))
 
-    def _kept(self, case: PodCase, task: Task, stored: Stored, reason: str) -> Entry:
+    def _kept(self, case: Case, task: Task, stored: Stored, reason: str) -> Entry:
         return Entry(
             key=stored.key.removeprefix(f"{self.prefix}/"),
             sha256=stored.sha256,
@@ -117,7 +134,7 @@ class Recorder:
             reason=reason,
         )
 
-    def _failed(self, case: PodCase, kind: str, error: Exception, *, patient: bool) -> Entry:
+    def _failed(self, case: Case, kind: str, error: Exception, *, patient: bool) -> Entry:
         if patient and isinstance(error, Unavailable | Throttled):
             raise error
         return Entry(

@@ -29,12 +29,7 @@ def rights(case: PodCase) -> Iterator[Task]:
     def run(deadline: Deadline) -> Found:
         deadline.check()
         namespace, name = case.target.namespace, account_of(case)
-        index = case.shared.once("bindings", lambda: index_bindings(case.shared))
-        granted = []
-        for key in subject_keys(namespace, name):
-            for binding in index.get(key, ()):
-                deadline.check()
-                granted.append({"through": f"{key[0]} {key[2]}", "binding": binding, **_rules(case.shared, binding)})
+        granted = granted_to(case.shared, namespace, name, deadline)
         content = {"user": f"system:serviceaccount:{namespace}:{name}", "granted": granted}
         unread = sum("error" in g for g in granted)
         return Found(
@@ -45,6 +40,17 @@ def rights(case: PodCase) -> Iterator[Task]:
         )
 
     yield Task("rights.json", "rights", run)
+
+
+def granted_to(shared: Shared, namespace: str, name: str, deadline: Deadline) -> list[JsonObject]:
+    """Every binding that applies to a service account, with the rules of its role or why they could not be read."""
+    index = shared.once("bindings", lambda: index_bindings(shared))
+    granted: list[JsonObject] = []
+    for key in subject_keys(namespace, name):
+        for binding in index.get(key, ()):
+            deadline.check()
+            granted.append({"through": f"{key[0]} {key[2]}", "binding": binding, **_rules(shared, binding)})
+    return granted
 
 
 def subject_keys(namespace: str, name: str) -> tuple[SubjectKey, ...]:
