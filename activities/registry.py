@@ -23,9 +23,11 @@ from activities.isolation.hold import HoldActivities
 from activities.isolation.isolate import IsolateActivities
 from activities.isolation.verify import VerifyActivities
 from activities.lease import LeaseActivities
+from activities.node import NODE_ROOMS
 from activities.report.activity import Reporting
 from activities.restore import RestoreActivities
 from activities.seal import Sealing
+from activities.secrets.rotate import SecretActivities
 from activities.steps import PlanningActivities, StepRoom
 from activities.sweep import SweepActivities
 from activities.user.credentials import CREDENTIAL_ROOMS
@@ -50,7 +52,14 @@ _OTHERS = (
     RolloutActivities,
     DeleteActivities,
 )
-_STEPS: tuple[type[StepRoom], ...] = (*CREDENTIAL_ROOMS, BlockActivities, UnbindActivities, AccountActivities)
+_STEPS: tuple[type[StepRoom], ...] = (
+    *CREDENTIAL_ROOMS,
+    *NODE_ROOMS,
+    BlockActivities,
+    UnbindActivities,
+    AccountActivities,
+    SecretActivities,
+)
 ROOMS = (*_KNOWING_THE_CLUSTER, *_OTHERS, *_STEPS, PlanningActivities)
 
 Activity = Callable[..., Any]

@@ -28,15 +28,7 @@ UNBUILT_STEPS: Final = frozenset(
         "configuration.revert_binding",
         "configuration.close_service",
         "user.cut_off",
-        "user.rotate_secrets",
         "user.disassociate_provider",
-        "node.cordon",
-        "node.protect",
-        "node.collect",
-        "node.review_accounts",
-        "node.replace_profile",
-        "node.drain",
-        "node.terminate",
     }
 )
 """Steps that no workflow carries out so far; they are planned and shown, never done."""
