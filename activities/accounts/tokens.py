@@ -24,6 +24,7 @@ TOKEN_SECRET: Final = "TokenSecret"  # noqa: S105 - the name of a kind
 TOKEN_TYPE: Final = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
 ACCOUNT_NAME: Final = "kubernetes.io/service-account.name"
 ACCOUNT_UID: Final = "kubernetes.io/service-account.uid"
+_LEGACY: Final = "kubernetes.io/legacy-token-"
 _UID, _ANEW = "/metadata/uid", "/anew"
 _PATIENCE, _PAUSE = 10.0, 0.1
 
@@ -108,8 +109,11 @@ def stale_tokens(kubernetes: Kubernetes, namespace: str, name: str, uid: str) ->
 
 
 def _anew(secret: JsonObject) -> JsonObject:
-    kept = {k: secret["metadata"][k] for k in ("name", "namespace", "labels") if k in secret["metadata"]}
-    return kept | {"annotations": {k: v for k, v in annotations_of(secret).items() if k != ACCOUNT_UID}}
+    metadata = secret["metadata"]
+    # The API server's own marks say when the old token was used, or that it is too old to count.
+    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if not k.startswith(_LEGACY)}
+    annotations = {k: v for k, v in annotations_of(secret).items() if k != ACCOUNT_UID}
+    return {"name": metadata["name"], "namespace": metadata["namespace"], "labels": labels, "annotations": annotations}
 
 
 register(TOKEN_SECRET, TokenKind)

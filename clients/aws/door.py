@@ -9,10 +9,12 @@ from clients.aws.autoscaling import AutoScaling
 from clients.aws.cloudtrail import CloudTrail
 from clients.aws.detective import Detective
 from clients.aws.ec2 import Ec2
+from clients.aws.ecr import Ecr
 from clients.aws.eks import Eks
 from clients.aws.guardduty import GuardDuty
 from clients.aws.iam import Iam
 from clients.aws.sdk import Sdk
+from clients.aws.secrets_manager import SecretsManager
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,9 +43,11 @@ class Aws:
         self.detective = Detective(sdk, before_change)
         self.autoscaling = AutoScaling(sdk, before_change)
         self.ec2 = Ec2(sdk, before_change)
+        self.ecr = Ecr(sdk, before_change)
         self.eks = Eks(sdk, before_change)
         self.guardduty = GuardDuty(sdk, before_change)
         self.iam = Iam(sdk, before_change)
+        self.secrets_manager = SecretsManager(sdk, before_change)
 
     def guarded_by(self, before_change: Callable[[], None]) -> Aws:
         """The same account, credentials and connections, with a guard before every change (the pause switch)."""
