@@ -30,7 +30,9 @@ from activities.seal import Sealing
 from activities.secrets.rotate import SecretActivities
 from activities.steps import PlanningActivities, StepRoom
 from activities.sweep import SweepActivities
+from activities.user.access import AccessActivities
 from activities.user.credentials import CREDENTIAL_ROOMS
+from activities.user.disassociate import ProviderActivities
 from clients.aws import Aws
 from clients.kubernetes import Kubernetes
 from contracts.names import ActivityName
@@ -53,6 +55,8 @@ _OTHERS = (
     DeleteActivities,
 )
 _STEPS: tuple[type[StepRoom], ...] = (
+    AccessActivities,
+    ProviderActivities,
     *CREDENTIAL_ROOMS,
     *NODE_ROOMS,
     BlockActivities,

@@ -27,8 +27,6 @@ UNBUILT_STEPS: Final = frozenset(
         "configuration.unbind_default_account",
         "configuration.revert_binding",
         "configuration.close_service",
-        "user.cut_off",
-        "user.disassociate_provider",
     }
 )
 """Steps that no workflow carries out so far; they are planned and shown, never done."""

@@ -114,6 +114,12 @@ def arn_of(change: Change) -> str:
     return next(iter(change.after)).rpartition("/")[2].replace("~1", "/").replace("~0", "~")
 
 
+def usernames_in(change: Change) -> list[str]:
+    """The usernames of the rows that a change takes out."""
+    value: Any = next(iter(change.before.values())) or {}
+    return [str(r["row"].get("username") or "") for r in value.get("rows", ())]
+
+
 class AwsAuthKind:
     """How rows are read and written: compare-and-swap on the map's resourceVersion."""
 

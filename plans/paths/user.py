@@ -6,7 +6,7 @@ from findings.subject import Subject, SubjectKind
 from plans import causes
 from plans.drafts import Draft
 from plans.model import Gate, Target, TargetKind
-from plans.situation import Situation
+from plans.situation import Situation, listed, words
 
 _IAM = (SubjectKind.IAM_USER, SubjectKind.IAM_ROLE, SubjectKind.CLUSTER_ADMIN, SubjectKind.UNRESOLVED)
 _CUT_OFF = (
@@ -28,7 +28,8 @@ def steps(s: Situation) -> tuple[Draft, ...]:
     with_roles = (*accounts, *_accounts_of_pods(s, accounts))
     oidc = tuple(u for u in others if u.kind is SubjectKind.OIDC_USER)
     drafts = [
-        _step(s, "cut_off", others, Gate.CONTAIN, _CUT_OFF),
+        _cut_off(s, others, oidc),
+        _cut_off_groups(s, others),
         _step(s, "deactivate_key", keys, Gate.CONTAIN, "The key is set to Active again."),
         _step(s, "review_account", reviewed, None, "Nothing to undo: it is a task."),
         _step(s, "deactivate_caller_key", sessions, Gate.CREDENTIALS, "The key is set to Active again.")._replace(
@@ -61,6 +62,26 @@ def steps(s: Situation) -> tuple[Draft, ...]:
         ),
     ]
     return tuple(d for d in drafts if d.targets)
+
+
+def _cut_off(s: Situation, subjects: tuple[Subject, ...], oidc: tuple[Subject, ...]) -> Draft:
+    draft = _step(s, "cut_off", subjects, Gate.CONTAIN, _CUT_OFF)
+    doubts = tuple(f"Only its provider knows who signs in as {words(u.name)}: a person decides." for u in oidc)
+    return draft._replace(causes=(*draft.causes, *doubts), proves=True)
+
+
+def _cut_off_groups(s: Situation, subjects: tuple[Subject, ...]) -> Draft:
+    """The groups of those whose groups no access entry and no row gives them, so that they outlive `cut_off`."""
+    loose = [u for u in subjects if u.kind in (SubjectKind.OIDC_USER, SubjectKind.UNRESOLVED) and not u.access_key_id]
+    # The cluster's own groups hold what the cluster needs, and everybody.
+    groups = sorted({g for u in loose for g in u.groups if not g.startswith("system:")})
+    return Draft(
+        action="cut_off_groups",
+        targets=tuple(Target(kind=TargetKind.SUBJECT, name=g) for g in groups),
+        undo=_CUT_OFF,
+        gate=Gate.CONTAIN,
+        causes=(f"It hits everybody in {listed(groups)}.",) if groups else (),
+    )
 
 
 def _step(s: Situation, action: str, subjects: tuple[Subject, ...], gate: Gate | None, undo: str) -> Draft:

@@ -1,0 +1,196 @@
+"""Access entries of a cluster, and how the change engine reads and writes them (guide U4).
+
+An entry that is emptied stays: it goes before a row of aws-auth for the same principal, which deleting the entry could
+bring to life. EKS applies a change within seconds; a token that was issued before authorises nothing by itself.
+
+Source: https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from activities.changes.kinds import Values, register
+from activities.user.principals import Principal, own_text, principal_of, renders
+from clients.aws.eks import Eks
+from errors import InputError, PolicyRefusal, TargetGone
+from plans.model import Change, ResourceRef
+from plans.situation import words
+
+if TYPE_CHECKING:
+    from mypy_boto3_eks.type_defs import AccessScopeTypeDef
+
+KIND: Final = "AccessEntry"
+POLICIES, GROUPS = "/policies", "/kubernetesGroups"
+STANDARD: Final = "STANDARD"
+"""The one type that people use; by the others nodes join, and they are never changed."""
+ADMIN_POLICY: Final = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
+
+
+class Entry(NamedTuple):
+    """One access entry, with what it grants."""
+
+    arn: str
+    uid: str
+    type: str
+    username: str
+    groups: tuple[str, ...]
+    policies: tuple[dict[str, Any], ...]
+
+    @property
+    def grants(self) -> bool:
+        """Whether it authorises anything."""
+        return bool(self.groups or self.policies)
+
+    @property
+    def administers(self) -> bool:
+        """Whether it has the policy of cluster administrators for the whole cluster."""
+        return any(
+            p["policyArn"].endswith(ADMIN_POLICY) and p["accessScope"].get("type") == "cluster" for p in self.policies
+        )
+
+
+class Entries:
+    """The entries of one cluster as they are now, each described when it is first asked for."""
+
+    def __init__(self, eks: Eks, cluster: str) -> None:
+        self._eks = eks
+        self._cluster = cluster
+        self._described: dict[str, Entry | None] = {}
+
+    @cached_property
+    def arns(self) -> tuple[str, ...]:
+        """Whose entries there are. A cluster that knows aws-auth alone has none.
+
+        Raises:
+            Forbidden, Throttled, Unavailable, TargetGone: EKS does not say.
+        """
+        try:
+            return tuple(self._eks.access_entries(self._cluster))
+        except InputError as error:
+            # "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP]"
+            if "authentication mode" in error.message.lower():
+                return ()
+            raise
+
+    def of(self, principal: Principal) -> list[Entry]:
+        """The entries of a principal: one, unless roles of several paths had the same name."""
+        return self._all([arn for arn in self.arns if principal_of(arn) == principal])
+
+    def named(self, username: str, *, least: int) -> list[Entry]:
+        """The entries that can have given somebody this username.
+
+        Args:
+            username: As the API server saw it.
+            least: How many characters of its own the entry's template must have.
+        """
+        found = self._all(list(self.arns))
+        return [e for e in found if renders(e.username, username) and own_text(e.username) >= least]
+
+    def administrators(self) -> list[Entry]:
+        """The entries by which people administer the whole cluster."""
+        try:
+            arns = list(self._eks.access_entries(self._cluster, f"arn:{_partition(self.arns)}:eks::aws:{ADMIN_POLICY}"))
+        except InputError:
+            return []
+        return [e for e in self._all(arns) if e.type == STANDARD and e.administers]
+
+    def with_groups(self) -> list[Entry]:
+        """The entries that put somebody into groups."""
+        return [e for e in self._all(list(self.arns)) if e.type == STANDARD and e.groups]
+
+    def _all(self, arns: list[str]) -> list[Entry]:
+        return [entry for entry in map(self._entry, arns) if entry is not None]
+
+    def _entry(self, arn: str) -> Entry | None:
+        if arn not in self._described:
+            self._described[arn] = None
+            with suppress(TargetGone):
+                self._described[arn] = read_entry(self._eks, self._cluster, arn)
+        return self._described[arn]
+
+
+def read_entry(eks: Eks, cluster: str, arn: str) -> Entry:
+    """One entry with its policies.
+
+    Raises:
+        TargetGone: There is none.
+    """
+    entry = eks.access_entry(cluster, arn)
+    kind = entry.get("type", STANDARD)
+    # The other types take no policies, or none that a step would touch.
+    policies = eks.access_policies(cluster, arn) if kind == STANDARD else []
+    shown = [{"policyArn": p["policyArn"], "accessScope": _scope(p.get("accessScope") or {})} for p in policies]
+    return Entry(
+        arn=arn,
+        uid=entry.get("accessEntryArn", ""),
+        type=kind,
+        username=entry.get("username", ""),
+        groups=tuple(entry.get("kubernetesGroups", ())),
+        policies=tuple(sorted(shown, key=lambda p: str(p["policyArn"]))),
+    )
+
+
+def emptied(entry: Entry, step: str) -> Change:
+    """The change that takes every policy and group from an entry."""
+    names = [*(p["policyArn"].rpartition("/")[2] for p in entry.policies), *(f"group {g}" for g in entry.groups)]
+    return Change(
+        step=step,
+        resource=ResourceRef(kind=KIND, name=entry.arn, uid=entry.uid),
+        summary=f"access entry emptied: {words(', '.join(names))}",
+        before={POLICIES: [dict(p) for p in entry.policies], GROUPS: list(entry.groups)},
+        after={POLICIES: [], GROUPS: []},
+    )
+
+
+class AccessEntryKind:
+    """How policies and groups of an entry are read and written."""
+
+    undoable = True
+
+    def __init__(self, eks: Eks, cluster: str) -> None:
+        self._eks = eks
+        self._cluster = cluster
+
+    def read(self, ref: ResourceRef, fields: tuple[str, ...]) -> dict[str, Any]:
+        """Policies and groups of the very entry: one that was made anew for the principal is another."""
+        entry = self._entry(ref)
+        values: dict[str, Any] = {POLICIES: [dict(p) for p in entry.policies], GROUPS: list(entry.groups)}
+        return {field: values[field] for field in fields}
+
+    def write(self, ref: ResourceRef, now: Values, new: Values) -> None:
+        """Policies one by one, then the groups. EKS knows no condition; what was read a moment ago is the condition."""
+        entry = self._entry(ref)
+        if entry.type != STANDARD:
+            raise PolicyRefusal(f"{ref} is of type {entry.type}: nodes join the cluster by it")
+        wanted = {p["policyArn"]: p["accessScope"] for p in new.get(POLICIES, now.get(POLICIES)) or []}
+        for policy in entry.policies:
+            if policy["policyArn"] not in wanted:
+                with suppress(TargetGone):
+                    self._eks.disassociate_policy(self._cluster, ref.name, policy["policyArn"])
+        standing = {p["policyArn"]: p["accessScope"] for p in entry.policies}
+        for arn, scope in wanted.items():
+            if standing.get(arn) != scope:
+                self._eks.associate_policy(self._cluster, ref.name, arn, scope)
+        if GROUPS in new and list(entry.groups) != (new[GROUPS] or []):
+            self._eks.set_groups(self._cluster, ref.name, list(new[GROUPS] or []))
+
+    def _entry(self, ref: ResourceRef) -> Entry:
+        entry = read_entry(self._eks, self._cluster, ref.name)
+        if ref.uid and entry.uid != ref.uid:
+            raise TargetGone(f"{ref}: another entry was made for the principal since")
+        return entry
+
+
+register(KIND, lambda doors: AccessEntryKind(doors.aws.eks, doors.settings.cluster))
+
+
+def _scope(scope: Any) -> AccessScopeTypeDef:
+    names = list(scope.get("namespaces") or ())
+    return {"type": scope.get("type", "cluster"), **({"namespaces": names} if names else {})}
+
+
+def _partition(arns: tuple[str, ...]) -> str:
+    return arns[0].split(":")[1] if arns else "aws"
