@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import decide, demo, doctor, evidence, incidents, plan, policy, report, stack
+from cli import decide, demo, doctor, evidence, incidents, plan, policy, report, stack, task
 from cli.ending import Code
 from cli.failing import explain
 from cli.output import Output
@@ -46,6 +46,7 @@ app.command("watch", rich_help_panel=_INCIDENTS)(incidents.watch)
 app.command("approve", rich_help_panel=_DECISIONS)(decide.approve)
 app.command("deny", rich_help_panel=_DECISIONS)(decide.deny)
 app.command("retry", rich_help_panel=_DECISIONS)(decide.retry)
+app.add_typer(task.app, name="task", rich_help_panel=_DECISIONS)
 app.command("release", rich_help_panel=_DECISIONS)(decide.release)
 app.command("pause", rich_help_panel=_DECISIONS)(decide.pause)
 app.command("resume", rich_help_panel=_DECISIONS)(decide.resume)

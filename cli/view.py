@@ -75,7 +75,7 @@ def _from_view(view: IncidentView) -> dict[str, JsonValue]:
         "proposals": [*view.proposals],
         "rejected": [_decision(record) for record in view.rejected],
         "notes": [*view.notes],
-        "tasks": [_task(task) for task in view.tasks],
+        "tasks": [task_document(task) for task in view.tasks],
         "previews": {step: [*said] for step, said in view.previews.items()},
         "report": view.report_key or None,
     }
@@ -110,7 +110,8 @@ def _gate(gate: GateView) -> dict[str, JsonValue]:
     }
 
 
-def _task(view: TaskView) -> dict[str, JsonValue]:
+def task_document(view: TaskView) -> dict[str, JsonValue]:
+    """One task of an incident."""
     return {
         "task": view.task.id,
         "step": view.task.step,

@@ -18,7 +18,8 @@ from cli.output import Output
 from cli.paused import PauseReader, pause_banner
 from cli.reading import Reading, read_incident, refresh
 from cli.screen import incident_screen, state_line
-from cli.text import clean
+from cli.step_screen import open_tasks
+from cli.text import clean, counted
 from cli.view import incident_document
 from contracts.incidents import IncidentView
 from contracts.states import GateState, IncidentState, StepState
@@ -139,6 +140,8 @@ def progress_line(reading: Reading) -> str:
         line += f"  running {', '.join(clean(s, 60) for s in running)}"
     if waiting(view):
         line += f"  waits at {', '.join(waiting(view))}"
+    if _only_tasks(view):
+        line += f"  waits for {counted(len(open_tasks(view)), 'task')} of people"
     return line + held if reading.open else f"{line}  closed"
 
 
@@ -147,8 +150,17 @@ def _too_late(reading: Reading, output: Output) -> Code:
     if view is not None and waiting(view):
         output.say(f"the time is over; it waits for approval at {', '.join(waiting(view))}", style="yellow")
         return Code.WAITING
+    if view is not None and _only_tasks(view):
+        output.say(f"the time is over; {counted(len(open_tasks(view)), 'task')} of people left", style="yellow")
+        return Code.WAITING
     output.say("the time is over and the incident goes on; `firebreak watch` follows it", style="yellow")
     return Code.FAILED
+
+
+def _only_tasks(view: IncidentView) -> bool:
+    """Whether nothing is left but what people have to do."""
+    over = all(s.state in (StepState.DONE, StepState.SKIPPED) for s in view.steps)
+    return over and bool(open_tasks(view))
 
 
 async def _follow(client: Client, reading: Reading, pause: PauseReader) -> AsyncIterator[Reading]:

@@ -25,6 +25,7 @@ from contracts.incidents import (
 )
 from contracts.names import GATE, STATE, Handler, WorkflowName
 from contracts.states import Containment, GateState, IncidentState, StepState
+from contracts.steps import Task, TaskDone, TaskView
 from plans.model import Change, Gate, Path
 
 DIGEST = "sha256:" + "d" * 64
@@ -32,6 +33,14 @@ POD = PodTarget(namespace="shop", name="checkout-1", uid="uid-1", node="node-1")
 CHANGE = Change(
     step="pod.quarantine", resource=POD.ref, summary="quarantined", before={"/a": None}, after={"/a": "true"}
 )
+
+TASKS = tuple(
+    Task(
+        id=f"user.rotate_secrets-{digits}", step="user.rotate_secrets", text=f"Rotate the Secret {name}.", owner="shop"
+    )
+    for digits, name in (("0a1b2c3d", "database"), ("4e5f6a7b", "mail"))
+)
+_STEPS = {"failed": StepState.FAILED, "tasks": StepState.DONE}
 
 
 @workflow.defn(name=WorkflowName.REMEDIATE_FINDING)
@@ -48,8 +57,11 @@ class FakeIncident:
         self.last_observed: datetime | None = None
         self.notes: list[str] = []
         self.undone: tuple[str, ...] = ()
+        # The script "tasks" has no gate: everything is done but what people have to do.
+        self.tasks = {t.id: TaskView(task=t) for t in (TASKS if self.script == "tasks" else ())}
         self.changes = () if self.script == "untouched" else (CHANGE,)
         gates = [Gate.ERADICATE, Gate.TERMINATE] if self.script == "two" else [Gate.ERADICATE]
+        gates = [] if self.script == "tasks" else gates
         self.gates = {
             gate: GateView(
                 gate=gate,
@@ -71,6 +83,8 @@ class FakeIncident:
             self.state = IncidentState.REMEDIATED
         elif self.script == "expired":
             self._set(Gate.ERADICATE, state=GateState.EXPIRED, deadline=None)
+        elif self.script == "tasks":
+            self.state = IncidentState.REMEDIATING
         if self.script not in ("plan-only", "auto"):
             self._publish()
             await workflow.wait_condition(lambda: self.finished)
@@ -100,16 +114,13 @@ class FakeIncident:
             containment=Containment.VERIFIED,
             paths=(Path.POD,),
             pods=PodTargets(count=1, inline=(POD,)),
-            steps=(
-                StepStatus(
-                    step="pod.redeploy", state=StepState.FAILED if self.script == "failed" else StepState.PLANNED
-                ),
-            ),
+            steps=(StepStatus(step="pod.redeploy", state=_STEPS.get(self.script, StepState.PLANNED)),),
             gates=tuple(self.gates.values()),
             changes=self.changes,
             undone=self.undone,
             evidence=EvidenceState(store="memory", artefacts=3, manifests=1, manifest_sha256="e" * 64),
             notes=tuple(self.notes),
+            tasks=tuple(self.tasks.values()),
             last_observed=self.last_observed,
             timings=Timings(received=self.start.received, contained=self.start.received + timedelta(milliseconds=212)),
         )
@@ -169,6 +180,15 @@ class FakeIncident:
     def retry(self, again: RetryRequest) -> None:
         self.notes.append(f"retry {again.step} by {again.by}")
 
+    @workflow.signal(name=Handler.TASK_DONE)
+    def task_done(self, done: TaskDone) -> None:
+        view = self.tasks[done.task]
+        if not view.done:
+            changed = {"done": True, "by": done.by, "reason": done.reason, "at": workflow.now()}
+            self.tasks[done.task] = view.model_copy(update=changed)
+        if all(t.done for t in self.tasks.values()):
+            self.state, self.finished = IncidentState.REMEDIATED, True
+
     @workflow.signal(name=Handler.RELEASE)
     async def release(self, order: ReleaseOrder) -> None:
         for gate in self.gates:
@@ -194,4 +214,4 @@ class FakeRelease:
         )
 
 
-__all__ = ["CHANGE", "DIGEST", "POD", "FakeIncident", "FakeRelease"]
+__all__ = ["CHANGE", "DIGEST", "POD", "TASKS", "FakeIncident", "FakeRelease"]
