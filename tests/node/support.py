@@ -24,6 +24,7 @@ from devstack.kube import KubeApi, KubeError
 from devstack.stack import StackInfo
 from findings.model import Finding
 from plans.model import Change, Gate, Path, ResourceRef, Step, Target, TargetKind, Verdict
+from tests.assess.support import eventually
 from tests.devstack.test_aws import client
 
 Json = dict[str, Any]
@@ -81,7 +82,14 @@ class Fleet:
         body = _node(name, f"aws:///{instance.zone}/{instance.instance_id}", instance.private_ip, labels or {})
         made = self.admin.request("POST", "/api/v1/nodes", body)
         self._made.append(name)
+        # New nodes are tainted until their kubelet has reported.
+        eventually(lambda: self._is_ready(name), "the node is ready")
         return TestNode(name, made["metadata"]["uid"], instance.instance_id)
+
+    def _is_ready(self, name: str) -> bool:
+        live = self.admin.request("GET", f"/api/v1/nodes/{name}")
+        conditions = {c["type"]: c["status"] for c in live.get("status", {}).get("conditions", [])}
+        return conditions.get("Ready") == "True" and [t["key"] for t in live["spec"]["taints"]] == [TAINT["key"]]
 
     def live(self, node: TestNode) -> Json:
         """The node's object."""
