@@ -29,13 +29,15 @@ from contracts.activities import RestoreRequest, RestoreResult
 from contracts.changes import QUARANTINED_FIELD, SELECTOR_FIELD
 from contracts.common import Failure, PodTarget
 from contracts.names import QUARANTINE_POLICY, ActivityName
-from errors import FirebreakError, TargetGone
+from errors import FirebreakError, TargetGone, Throttled, Unavailable
 from plans.model import Change
 
 _WALK = "release"
 _POD_LIST = "PodList"
 """The kind of the one record that stands for the labels of a list too long for the history."""
 _LIST_ABOVE = 100
+_MOST_POSTPONED = 3
+"""Changes whose service did not answer before all the rest waits for the next attempt: each may cost a timeout."""
 
 
 class RestoreActivities:
@@ -53,7 +55,8 @@ class RestoreActivities:
         Objects that are gone count as undone. Running it again changes nothing more.
 
         Raises:
-            Paused, Throttled, Unavailable: The cluster, not an object, stands in the way; a retry goes on.
+            Paused, Throttled, Unavailable: A service, not an object, stands in the way; a retry goes on. One that does
+                not answer for one change does not keep the others from being undone first.
             EvidenceError: The list of pods is not the one that was planned.
         """
         pods = read_targets(self._store, request.pods)
@@ -82,6 +85,7 @@ class RestoreActivities:
         for namespace in sorted({*creations, *(p.namespace for p in pods)}):
             undoing.remove_deny_all(namespace, creations.get(namespace))
         undoing.kept += [_cannot_undo(c) for c in request.changes if "" in c.after and not _is_known(c)]
+        undoing.raise_postponed()
         return RestoreResult(
             undone=tuple(undoing.undone),
             kept=(*tally.kept, *undoing.kept)[:MOST_FAILURES],
@@ -112,6 +116,7 @@ class _Undoing:
         self._step = step
         self._beat = beat
         self._quarantined: dict[str, list[JsonObject]] = {}
+        self._postponed: list[FirebreakError] = []
         self.undone: list[str] = []
         self.kept: list[str] = []
         self.failures: list[Failure] = []
@@ -119,13 +124,27 @@ class _Undoing:
     def undo(self, change: Change) -> None:
         """Undo one change."""
         if change.held:
-            self._record(change, lambda: self._engine.undo(change, self._incident))
+            try:
+                self._record(change, lambda: self._engine.undo(change, self._incident))
+            except (Throttled, Unavailable) as error:
+                self._postponed.append(error)
+                if len(self._postponed) >= _MOST_POSTPONED:
+                    raise
         elif change.resource.kind == "Pod" and QUARANTINED_FIELD in change.after:
             r = change.resource
             pod = PodTarget(namespace=r.namespace, name=r.name, uid=r.uid)
             self._record(change, lambda: release_pod(self._kubernetes, pod, self._incident))
         else:
             self._record(change, lambda: self._revert(change))
+
+    def raise_postponed(self) -> None:
+        """Say at the end that a service did not answer, so that what it kept is tried again.
+
+        Raises:
+            Throttled, Unavailable: It did not.
+        """
+        if self._postponed:
+            raise self._postponed[0]
 
     def remove_deny_all(self, namespace: str, change: Change | None) -> None:
         """Let go of the deny-all policy of a namespace; the change is None when the plan did not list it."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from temporalio import activity
 
 from activities.changes.engine import Engine
+from activities.changes.secrecy import refuse_secrets
 from activities.doors import Doors
 from activities.isolation.walk import stop_if_cancelled
 from contracts.common import Failure
@@ -69,12 +70,16 @@ class PlanningActivities:
 
         Raises:
             InputError: No step of this name can be carried out.
+            PolicyRefusal: What is planned would show the value of a Secret.
             Conflict, Throttled, Unavailable: A service does not answer; a retry may succeed.
         """
         planner = self._planners.get(request.step.step)
         if planner is None:
             raise InputError("step", f"one of {', '.join(sorted(self._planners))}", request.step.step)
         plan = planner(request)
+        for change in plan.changes:
+            # Before it stands in history; the engine would refuse it after.
+            refuse_secrets(change)
         aims = aims_of(request.step)
         changes = [c.model_copy(update={"held": True, "aims": aims}) for c in plan.changes]
         if request.step.gate is not None and not plan.blocked:

@@ -1,6 +1,6 @@
 """The activity `sweep_held_objects`: finds incidents whose containment broke since it was proved (design: Drift).
 
-Changes outside of pods have records of their own (`activities.changes.held`), and each is compared with what it left.
+Changes outside of pods have records of their own, and each is compared with what it left (`activities.changes.drift`).
 For pods it looks only where something is held: namespaces with a deny-all policy of ours, or with a pod that carries
 one of our labels. There it reads every pod, because a pod that lost both labels is found by its annotation alone. What
 no drift changes (the network plugin, pods that no policy reaches) is left to the incident's own verification: an
@@ -9,10 +9,13 @@ incident that is incomplete for such a reason would be woken every minute.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
+from collections.abc import Callable
 
 from temporalio import activity
 
+from activities.changes.drift import drifted
 from activities.changes.engine import Engine
 from activities.doors import Doors
 from activities.isolation.admission import admission_problems
@@ -35,13 +38,14 @@ _MOST_LEFT_OUT = 50
 class SweepActivities:
     """Looks after what is held."""
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, clock: Callable[[], float] = time.time) -> None:
         self._kubernetes = doors.kubernetes
         self._engine = Engine(doors)
+        self._clock = clock
 
     @activity.defn(name=ActivityName.SWEEP_HELD_OBJECTS)
     def sweep_held_objects(self, request: SweepRequest) -> SweepResult:
-        """How many pods are held, and which incidents must look again, each with the first reason.
+        """How many pods and changes are held, and which incidents must look again, each with the first reason.
 
         Raises:
             Throttled, Unavailable: The API server does not answer.
@@ -60,14 +64,10 @@ class SweepActivities:
                 provers[incident].namespace(namespace, policies, pods)
             _beat()
         reasons = {incident: list(prover.reasons()) for incident, prover in sorted(provers.items())}
-        for record in self._engine.held.all():
-            held += 1
-            if not record.releasing and not self._engine.stands(record.change):
-                for incident in record.incidents:
-                    moved = f"{record.change.resource}: not as it was left ({record.change.summary})"
-                    reasons.setdefault(incident, []).append(moved)
-            _beat()
-        return SweepResult(held=held, broken={i: _short(found) for i, found in reasons.items() if found})
+        changes, moved = drifted(self._engine, int(self._clock() // 60), _beat)
+        for incident, sentences in moved.items():
+            reasons.setdefault(incident, []).extend(sentences)
+        return SweepResult(held=held + changes, broken={i: _short(found) for i, found in reasons.items() if found})
 
     def _namespaces(self) -> list[str]:
         """Where something of ours stands."""

@@ -8,7 +8,6 @@ from activities.changes.kinds import register
 from activities.changes.kubernetes import KubernetesKind
 from clients.kubernetes import JsonObject
 from contracts.names import MANAGED_LABEL
-from plans.model import ResourceRef
 
 PRODUCT_LABEL = "app.kubernetes.io/name"
 _LABELS = (PRODUCT_LABEL, MANAGED_LABEL)
@@ -23,11 +22,9 @@ class AdmissionKind(KubernetesKind):
     https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
     """
 
-    def read(self, ref: ResourceRef, fields: tuple[str, ...]) -> dict[str, Any]:
+    def seen(self, live: JsonObject, fields: tuple[str, ...]) -> dict[str, Any]:
         """What the policy does. What narrows it, when somebody has added it, is part of that."""
-        found = super().read(ref, fields)
-        whole = found.get("")
-        return found if whole is None else found | {"": essence(whole)}
+        return super().seen(live, fields) | ({"": essence(live)} if "" in fields else {})
 
 
 def essence(live: JsonObject) -> JsonObject:

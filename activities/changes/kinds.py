@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from activities.doors import Doors
+from clients.paths import RESOURCES
 from plans.model import ResourceRef
 
 Values = Mapping[str, Any]
@@ -28,8 +29,11 @@ class Kind(Protocol):
             TargetGone: The object that the fields belong to does not exist, or another one stands under its name.
         """
 
-    def write(self, ref: ResourceRef, now: Values, new: Values) -> None:
+    def write(self, ref: ResourceRef, now: Values, new: Values) -> Values | None:
         """Give the fields new values, on the condition that they still hold what was read where the service can tell.
+
+        Returns:
+            The fields as the service has written them; None where it writes what it is given.
 
         Raises:
             Conflict: They do not.
@@ -53,11 +57,26 @@ class Advancing(Protocol):
 
 _BINDINGS = ("ClusterRoleBinding", "RoleBinding")
 _FACTORIES: dict[str, Callable[[Doors], Kind]] = {}
+_IN_CLUSTER: set[str] = set()
 
 
-def register(kind: str, factory: Callable[[Doors], Kind]) -> None:
-    """Say how a kind is read and written; called once, at import of the room that knows it."""
+def register(kind: str, factory: Callable[[Doors], Kind], *, in_cluster: bool = False) -> None:
+    """Say how a kind is read and written; called once, at import of the room that knows it.
+
+    Args:
+        kind: Its name in a `ResourceRef`.
+        factory: Makes it for the doors of an installation.
+        in_cluster: Whether reading it asks the API server alone, so that every sweep can afford it. What the API
+            server calls by the same name does so anyway.
+    """
     _FACTORIES[kind] = factory
+    if in_cluster:
+        _IN_CLUSTER.add(kind)
+
+
+def lives_in_cluster(kind: str) -> bool:
+    """Whether reading a kind asks nobody but the API server."""
+    return kind in RESOURCES or kind in _IN_CLUSTER
 
 
 def kind_of(doors: Doors, kind: str) -> Kind:

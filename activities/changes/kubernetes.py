@@ -24,35 +24,42 @@ class KubernetesKind:
         self._kubernetes = kubernetes
 
     def read(self, ref: ResourceRef, fields: tuple[str, ...]) -> dict[str, Any]:
-        """The fields of the live object."""
+        """The fields of the live object; or the object as a whole, whatever its uid.
+
+        One that was deleted as a whole and stands there again under another uid was made anew by somebody.
+        """
         try:
-            live = self._live(ref)
+            live = self._live(ref.model_copy(update={"uid": ""}) if fields == ("",) else ref)
         except TargetGone:
             if fields == ("",):
                 return {"": None}
             raise
+        return self.seen(live, fields)
+
+    def seen(self, live: JsonObject, fields: tuple[str, ...]) -> dict[str, Any]:
+        """The fields of an object as they are compared and recorded."""
         return {field: plain(live) if field == "" else field_value(live, field) for field in fields}
 
-    def write(self, ref: ResourceRef, now: Values, new: Values) -> None:
+    def write(self, ref: ResourceRef, now: Values, new: Values) -> Values | None:
         """One patch with a test on the uid and on every old value; or one create, or one delete by uid."""
         path = object_path(ref.kind, ref.namespace, ref.name)
         if "" in new:
-            self._write_whole(ref, path, new[""])
-            return
+            return self._write_whole(ref, path, new[""])
         live = self._live(ref)
         for field, value in now.items():
             if field_value(live, field) != value:
                 raise Conflict(f"{ref}: {field} changed between two reads")
-        self._kubernetes.patch(path, patch_operations(live, new))
+        return self.seen(self._kubernetes.patch(path, patch_operations(live, new)), tuple(new))
 
-    def _write_whole(self, ref: ResourceRef, path: str, body: Any) -> None:
+    def _write_whole(self, ref: ResourceRef, path: str, body: Any) -> Values:
         if body is None:
             self._kubernetes.delete(path, uid=self._live(ref)["metadata"]["uid"])
-            return
+            return {"": None}
         where = resource(ref.kind)
-        self._kubernetes.create(
+        made = self._kubernetes.create(
             list_path(ref.kind, ref.namespace), {"apiVersion": where.api_version, "kind": ref.kind, **body}
         )
+        return self.seen(made, ("",))
 
     def _live(self, ref: ResourceRef) -> JsonObject:
         live = self._kubernetes.get(object_path(ref.kind, ref.namespace, ref.name))

@@ -158,7 +158,7 @@ class AwsAuthKind:
         return live
 
 
-register(KIND, lambda doors: AwsAuthKind(doors.kubernetes))
+register(KIND, lambda doors: AwsAuthKind(doors.kubernetes), in_cluster=True)
 
 
 def _rows(text: str, section: str) -> list[AuthRow]:
