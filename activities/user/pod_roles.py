@@ -62,6 +62,7 @@ class PodRoleActivities(StepRoom):
         changes: list[Change] = []
         notes: list[str] = []
         failures: list[Failure] = []
+        foreign = False
         for namespace, name in accounts_at(request):
             who = f"{words(namespace)}/{words(name)}"
             try:
@@ -74,7 +75,9 @@ class PodRoleActivities(StepRoom):
             for role in found.roles:
                 changes += self._changes(request, namespace, name, found, role)
                 notes += _notes(who, role)
-        skip = "" if changes or failures else " ".join(notes) or "No service account is among the targets."
+                foreign = foreign or role.foreign
+        # A role of another account changes nothing here, and is somebody's task all the same.
+        skip = "" if changes or failures or foreign else " ".join(notes) or "No service account is among the targets."
         return StepPlan(changes=tuple(changes), failures=tuple(failures), skip=skip, notes=tuple(notes))
 
     def _changes(self, request: StepRequest, namespace: str, name: str, found: Found, role: Role) -> list[Change]:

@@ -1,0 +1,143 @@
+"""The credentials behind a finding: a user's access key, and the IAM roles of a service account (guide U5, U6, P9)."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from typing import Any
+
+import pytest
+
+from contracts.incidents import IncidentView
+from devstack.stack import StackInfo
+from tests.assess.support import account_user, raw_finding
+from tests.devstack.test_aws import client
+from tests.e2e.incident import Incident, step_state
+from tests.e2e.workloads import Json
+from tests.e2e.world import World
+from tests.user_credentials.support import ACCOUNT, REVOKE, Iam
+
+CLUSTER = "firebreak-demo"
+IMPACT = "Impact:Kubernetes/MaliciousIPCaller"
+
+
+@pytest.fixture
+def iam(stack: StackInfo) -> Iam:
+    return Iam(client(stack, "iam"))
+
+
+@pytest.fixture
+def eks(stack: StackInfo) -> Any:
+    return client(stack, "eks")
+
+
+def about_user(user: str, key: str) -> Json:
+    """A finding about an IAM user who came with an access key."""
+    arn = f"arn:aws:iam::{ACCOUNT}:user/{user}"
+    raw = raw_finding(uuid.uuid4().hex, finding_type=IMPACT, user={"Username": arn, "Groups": []})
+    raw["Resource"]["AccessKeyDetails"] = {
+        "AccessKeyId": key,
+        "PrincipalId": "AIDAEXAMPLE",
+        "UserName": user,
+        "UserType": "IAMUser",
+    }
+    return raw
+
+
+async def done(incident: Incident, step: str) -> IncidentView:
+    return await incident.until(lambda v: step_state(v, step) == "done", f"{step} done")
+
+
+async def test_a_user_s_key_is_off_at_once_and_on_again_after_release(world: World, iam: Iam) -> None:
+    user = iam.user()
+    key, other = iam.key(user), iam.key(user)
+    raw = about_user(user, key)
+    world.publish(raw)
+    incident = await world.start(raw)
+
+    await done(incident, "user.deactivate_key")
+    assert iam.keys(user) == {key: "Inactive", other: "Active"}
+    view = await done(incident, "user.review_account")
+    assert [user in t.task.text for t in view.tasks if t.task.step == "user.review_account"] == [True]
+    assert iam.user_policies(user) == {}
+
+    await incident.approve("credentials")
+    await done(incident, "user.revoke_sessions")
+    assert list(iam.user_policies(user)) == [REVOKE]
+    assert iam.keys(user) == {key: "Inactive", other: "Active"}
+
+    await incident.release()
+    assert iam.keys(user) == {key: "Active", other: "Active"}
+    assert iam.user_policies(user) == {}
+
+
+async def test_a_key_is_deleted_on_an_approval_of_its_own(world: World, iam: Iam) -> None:
+    user = iam.user()
+    key, other = iam.key(user), iam.key(user)
+    raw = about_user(user, key)
+    world.publish(raw)
+    incident = await world.start(raw)
+    await done(incident, "user.deactivate_key")
+    view = await incident.until(
+        lambda v: "user.delete_key" in v.previews, "the deletion is shown before it is approved"
+    )
+    assert any("cannot be brought back" in line for line in view.previews["user.delete_key"])
+    assert key in iam.keys(user)
+
+    await incident.approve("terminate")
+    await done(incident, "user.delete_key")
+    assert iam.keys(user) == {other: "Active"}
+    await incident.release()
+    assert iam.keys(user) == {other: "Active"}
+
+
+async def test_a_service_account_loses_its_roles_and_gets_them_back(world: World, iam: Iam, eks: Any) -> None:
+    issuer = str(eks.describe_cluster(name=CLUSTER)["cluster"]["identity"]["oidc"]["issuer"]).removeprefix("https://")
+    me = f"system:serviceaccount:{world.namespace}:web"
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{issuer}"},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringLike": {f"{issuer}:sub": f"system:serviceaccount:{world.namespace}:*"}},
+            }
+        ],
+    }
+    trusting, given = iam.role(f"t-{secrets.token_hex(4)}", trust), iam.role()
+    annotations = {"eks.amazonaws.com/role-arn": f"arn:aws:iam::{ACCOUNT}:role/{trusting}"}
+    world.create(
+        {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "web", "annotations": annotations}}
+    )
+    where = {"clusterName": CLUSTER, "namespace": world.namespace}
+    eks.create_pod_identity_association(
+        **where, serviceAccount="web", roleArn=f"arn:aws:iam::{ACCOUNT}:role/{given}", tags={"team": "shop"}
+    )
+
+    def roles() -> tuple[Json, list[Json], list[str], list[str]]:
+        listed = eks.list_pod_identity_associations(**where)["associations"]
+        found = [
+            eks.describe_pod_identity_association(clusterName=CLUSTER, associationId=a["associationId"])["association"]
+            for a in listed
+        ]
+        given_now = [{k: a[k] for k in ("serviceAccount", "roleArn", "tags")} for a in found]
+        return iam.trust(trusting), given_now, list(iam.policies(trusting)), list(iam.policies(given))
+
+    before = roles()
+    raw = raw_finding(uuid.uuid4().hex, finding_type=IMPACT, user=account_user(world.namespace, "web"))
+    world.publish(raw)
+    incident = await world.start(raw)
+    view = await incident.until(lambda v: "user.cut_pod_roles" in v.previews, "the roles are shown")
+    assert any(given in line for line in view.previews["user.cut_pod_roles"])
+    assert roles() == before
+
+    await incident.approve("credentials")
+    await done(incident, "user.revoke_sessions")
+    now, associated, *policies = roles()
+    assert now["Statement"][0] == trust["Statement"][0]
+    assert [s["Condition"] for s in now["Statement"][1:]] == [{"StringEquals": {f"{issuer}:sub": me}}]
+    assert (associated, policies) == ([], [[REVOKE], [REVOKE]])
+
+    await incident.release()
+    assert roles() == before
