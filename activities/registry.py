@@ -18,7 +18,7 @@ from activities.doors import Doors
 from activities.eradicate.delete import DeleteActivities
 from activities.eradicate.redeploy import RedeployActivities
 from activities.eradicate.rollout import RolloutActivities
-from activities.image.block import BlockActivities
+from activities.image import IMAGE_ROOMS
 from activities.isolation.hold import HoldActivities
 from activities.isolation.isolate import IsolateActivities
 from activities.isolation.verify import VerifyActivities
@@ -59,7 +59,7 @@ _STEPS: tuple[type[StepRoom], ...] = (
     ProviderActivities,
     *CREDENTIAL_ROOMS,
     *NODE_ROOMS,
-    BlockActivities,
+    *IMAGE_ROOMS,
     UnbindActivities,
     AccountActivities,
     SecretActivities,

@@ -64,8 +64,10 @@ AFTER: Final[MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
         # A holder of the source just gets a new session, so the source is contained first.
         "user.revoke_sessions": ("pod.quarantine", "image.quarantine", "user.cut_off", "user.cut_pod_roles"),
         "user.delete_key": ("user.deactivate_key",),
-        "image.archive": ("image.export",),
+        # An archived image cannot be copied or scanned; and only then is it certain that none of its pods came back.
+        "image.archive": ("image.export", "image.scan", "image.delete_pods", "pod.delete"),
         "image.delete": ("image.export", "image.archive"),
+        "image.deny_repository": ("image.export", "image.scan"),
         # Replacing the profile takes the kubelet's identity too, and draining takes the pods: evidence comes first.
         "node.replace_profile": _COLLECTED,
         "node.drain": _COLLECTED,

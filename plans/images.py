@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from findings.model import Finding
+from findings.text import cleaned
 from plans.observed import PodFacts
 from plans.routing import named_images
 
@@ -77,6 +78,18 @@ def normalised(reference: str) -> str:
         return f"{repository_of(reference)}@{digest}"
     tag = reference.rpartition("/")[2].partition(":")[2] or "latest"
     return f"{repository_of(reference)}:{tag}"
+
+
+def shown(reference: str) -> str:
+    """A reference, fit to stand in a sentence and long enough to be whole: its end is the digest, which matters."""
+    return cleaned(reference, 400)
+
+
+def shown_all(references: Iterable[str], most: int = 5) -> str:
+    """References in a sentence: `a, b and 3 more`."""
+    names = list(references)
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(shown(n) for n in names[:most]) + rest
 
 
 def accused_images(finding: Finding) -> tuple[str, ...]:

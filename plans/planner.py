@@ -19,11 +19,6 @@ from plans.warnings import warnings_of
 
 UNBUILT_STEPS: Final = frozenset(
     {
-        "image.export",
-        "image.scan",
-        "image.archive",
-        "image.delete",
-        "image.deny_repository",
         "configuration.unbind_default_account",
         "configuration.revert_binding",
         "configuration.close_service",

@@ -17,9 +17,8 @@ from contracts.names import ActivityName
 from contracts.states import Containment
 from contracts.steps import StepOutcome, StepPlan, StepRequest
 from errors import InputError
-from plans.images import digest_of
+from plans.images import digest_of, shown, shown_all
 from plans.model import Change, ResourceRef
-from plans.situation import listed
 
 _PAUSE = 0.1
 
@@ -53,7 +52,7 @@ class BlockActivities(StepRoom):
         proved = not reasons and not made.failures
         return StepOutcome(
             complete=proved,
-            summary=f"new pods are refused with {listed(names, 3)}"
+            summary=f"new pods are refused with {shown_all(names, 3)}"
             if proved
             else "the image is not refused everywhere",
             failures=made.failures,
@@ -70,7 +69,7 @@ class BlockActivities(StepRoom):
             answers = {n: is_refused(self._doors.kubernetes, n) for n in left}
             left = [n for n in left if answers[n]]
             if not left or time.monotonic() >= end:
-                return [f"{listed([n])}: {answers[n]}." for n in left]
+                return [f"{shown(n)}: {answers[n]}." for n in left]
             beat()
             time.sleep(_PAUSE)
 
@@ -92,6 +91,6 @@ def _plan(request: StepRequest) -> StepPlan:
     if tags:
         notes.append(
             f"A repaired image that is pushed under the same tag is refused too, until the incident is released: "
-            f"{listed(tags)}. Name it by its digest."
+            f"{shown_all(tags)}. Name it by its digest."
         )
     return StepPlan(changes=tuple(changes.values()), failures=tuple(failures), notes=tuple(notes))

@@ -45,3 +45,26 @@ class GuardDuty(Service):
         with translated("guardduty:GetFindings"):
             findings = self._client.get_findings(DetectorId=detector_id, FindingIds=[finding_id])["Findings"]
         return next((dict(f) for f in findings if f.get("Id") == finding_id), None)
+
+    def malware_scans(self, detector_id: str, instance_arn: str) -> list[dict[str, Any]]:
+        """The malware scans of an instance's volumes, the newest first; the first page holds the last ones."""
+        with translated("guardduty:DescribeMalwareScans"):
+            scans = self._client.describe_malware_scans(
+                DetectorId=detector_id,
+                FilterCriteria={
+                    "FilterCriterion": [
+                        {"CriterionKey": "EC2_INSTANCE_ARN", "FilterCondition": {"EqualsValue": instance_arn}}
+                    ]
+                },
+                SortCriteria={"AttributeName": "scanStartTime", "OrderBy": "DESC"},
+            )["Scans"]
+        return [dict(s) for s in scans]
+
+    def start_malware_scan(self, instance_arn: str) -> str:
+        """Begin a scan of an instance's volumes; returns its id. AWS charges by the size of the volumes.
+
+        Raises:
+            Conflict: One is running.
+        """
+        with self._changing("guardduty:StartMalwareScan"):
+            return self._client.start_malware_scan(ResourceArn=instance_arn)["ScanId"]

@@ -21,6 +21,7 @@ from devstack.aws.detective import DetectiveGraphs
 from devstack.aws.ecr import LAYER_ROUTE, EcrImages
 from devstack.aws.eks import Eks
 from devstack.aws.guardduty import GuardDutyFindings
+from devstack.aws.malware import MalwareScans
 from devstack.aws.registry import AwsError, Operation, Service
 from devstack.aws.shapes import ShapeError
 
@@ -40,7 +41,10 @@ class StandIn:
         self._images = EcrImages()
         self._events = CloudTrailEvents()
         own = (self._events.service(), DetectiveGraphs().service())
-        services = (*own, self._findings.service(), self._images.service(), Eks().service())
+        self._malware = MalwareScans(self._findings.check_detector)
+        guardduty = self._findings.service()
+        self._malware.register(guardduty)
+        services = (*own, guardduty, self._images.service(), Eks().service())
         self._services: dict[str, Service] = {service.name: service for service in services}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -76,6 +80,9 @@ class StandIn:
                 return 200, self._findings.put(account, body["region"], body["detector_id"], body["findings"])
             except ShapeError as error:
                 raise AwsError("BadRequest", str(error)) from error
+        if route == ("POST", "guardduty/malware"):
+            self._malware.infect(str(_body(environ).get("instance_arn", "")))
+            return 200, {}
         if route == ("POST", "cloudtrail/events"):
             body = _body(environ)
             try:

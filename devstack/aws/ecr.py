@@ -52,11 +52,14 @@ class EcrImages:
 
     def update_image_storage_class(self, call: Call) -> dict[str, Any]:
         """Archive an image, or begin to restore it, which takes AWS up to 20 minutes."""
+        target = call.parameters["targetStorageClass"]
+        if target not in ("STANDARD", "ARCHIVE"):
+            raise AwsError("InvalidParameterException", f"targetStorageClass: {target}")
         image = _image(call, call.parameters["imageId"])
         key = self._key(call, image)
         with self._lock:
             now = self._status.get(key, "ACTIVE")
-            if call.parameters["targetStorageClass"] == "ARCHIVE":
+            if target == "ARCHIVE":
                 self._status[key] = "ARCHIVED"
             elif now != "ACTIVE":
                 self._status[key] = "ACTIVATING"

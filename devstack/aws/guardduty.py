@@ -54,7 +54,7 @@ class GuardDutyFindings:
             AwsError: The detector does not exist.
             ShapeError: A finding does not have the shape of the service model.
         """
-        self._check_detector(account, region, detector)
+        self.check_detector(account, region, detector)
         shape = service_model("guardduty").shape_for("Finding")
         dropped: list[str] = []
         read = [from_wire(finding, shape, dropped) for finding in findings]
@@ -108,11 +108,12 @@ class GuardDutyFindings:
 
     def _held(self, call: Call) -> dict[str, dict[str, Any]]:
         detector = call.parameters["DetectorId"]
-        self._check_detector(call.account, call.region, detector)
+        self.check_detector(call.account, call.region, detector)
         with self._lock:
             return self._findings.setdefault((call.account, call.region, detector), {})
 
-    def _check_detector(self, account: str, region: str, detector: str) -> None:
+    def check_detector(self, account: str, region: str, detector: str) -> None:
+        """Refuse a detector that does not exist."""
         if detector not in guardduty_backends[account][region].detectors:
             raise AwsError(
                 "BadRequestException",
