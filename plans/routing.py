@@ -59,7 +59,7 @@ def routes_of(finding: Finding, observed: Observed | None = None) -> tuple[Route
     known = entry is not None and entry.in_scope
     opened = [*_by_subject(finding), *_by_workload(finding), *_by_host_access(finding, observed)]
     if entry is not None and known:
-        opened += _by_type(finding, entry, {r.path for r in opened})
+        opened += _by_type(finding, entry, {r.path for r in opened}, observed)
         if Path.USER in entry.conditional:
             # Such a type tells of a setting that somebody changed, perhaps as their work demanded.
             opened = [r if r.path is Path.CONFIGURATION else _doubted(r, _AUTHORISED) for r in opened]
@@ -155,7 +155,9 @@ def _by_host_access(finding: Finding, observed: Observed | None) -> list[Route]:
     return [Route(path=Path.NODE, reason=cleaned(sentence, 300)) for sentence in found[:1]]
 
 
-def _by_type(finding: Finding, entry: CatalogueEntry, opened: set[Path]) -> list[Route]:
+def _by_type(
+    finding: Finding, entry: CatalogueEntry, opened: set[Path], observed: Observed | None = None
+) -> list[Route]:
     """The paths of the type's guidance that the evidence has not opened, where there is something to act on."""
     added = []
     names_parts = entry.feature is Feature.ATTACK_SEQUENCE
@@ -170,7 +172,10 @@ def _by_type(finding: Finding, entry: CatalogueEntry, opened: set[Path]) -> list
         reason = "The finding type is about a sensitive path of the node."
         added.append(Route(path=Path.NODE, reason=reason, doubt=_UNNAMED))
     if finding.instance_id and finding.cluster is not None and Path.POD not in opened:
-        doubt = f"Only EC2 can tell whether {cleaned(finding.instance_id, 60)} is a node of the cluster."
+        nodes = observed.nodes if observed is not None else ()
+        known = any(n.instance_id == finding.instance_id and n.uid for n in nodes)
+        doubt = f"Nobody has said yet whether {cleaned(finding.instance_id, 60)} is a node of the cluster."
+        doubt = "" if known else doubt
         added.append(Route(path=Path.NODE, reason="The finding names an instance and no container.", doubt=doubt))
     return [*added, *_by_members(finding)]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from findings.workload import WorkloadKind
-from plans.model import Step
-from plans.observed import Observed, PodFacts
+from plans.model import Path, Step
+from plans.observed import NodeManager, Observed, PodFacts
+from plans.paths.node import nodes_of
 from plans.paths.pod import PATCHABLE, owners
 from plans.situation import Situation, clause, listed, words
 
@@ -44,6 +45,8 @@ def _all(s: Situation, steps: tuple[Step, ...], sample_ends_here: bool) -> Itera
     if any(step.path.value == "pod" for step in steps):
         yield from _about_reach(s, s.observed)
         yield from _about_owners(s, s.observed)
+    if any(step.path is Path.NODE for step in steps):
+        yield from _about_nodes(s)
     yield from _about_the_cluster(s.observed)
     for service in s.observed.services_left_empty:
         yield f"The Service {words(service)} is left without a ready endpoint."
@@ -97,6 +100,15 @@ def _about_owners(s: Situation, observed: Observed) -> Iterator[str]:
             yield f"{name} is paused: a rollout does not begin until it is resumed."
         if workload.strategy == "OnDelete":
             yield f"{name} replaces a pod only when it is deleted (strategy OnDelete)."
+
+
+def _about_nodes(s: Situation) -> Iterator[str]:
+    nodes = nodes_of(s)
+    yield from (n.missing for n in nodes if n.missing)
+    if cordoned := [n.name for n in nodes if n.cordoned]:
+        yield f"Nodes that take no new pods already; whoever cordoned them undoes it: {listed(cordoned)}."
+    if theirs := [n.name for n in nodes if n.manager is NodeManager.AUTO]:
+        yield f"EKS Auto Mode runs the machines of {listed(theirs)}: only what Kubernetes can do of them is done."
 
 
 def _about_the_cluster(observed: Observed) -> Iterator[str]:

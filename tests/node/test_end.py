@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from activities.doors import Doors
-from activities.node import DrainActivities
+from activities.node.drain import DrainActivities
 from contracts.common import PodTarget
 from devstack.kube import KubeApi
 from evidence.store import read_bytes
@@ -280,7 +280,7 @@ def test_a_machine_that_ended_already_is_said_and_its_node_taken_away(doors: Doo
 def test_a_node_of_karpenter_ends_through_its_claim(doors: Doors, nodes: Fleet, admin: KubeApi, karpenter: str) -> None:
     """Nobody plays Karpenter here: the claim goes, and the machine with it only when the test says so."""
     node = nodes.node(group=False, labels={"karpenter.sh/nodepool": "default"})
-    claim = {
+    claim: Json = {
         "apiVersion": "karpenter.sh/v1",
         "kind": "NodeClaim",
         "metadata": {"name": f"claim-{uuid.uuid4().hex[:6]}"},
