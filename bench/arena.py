@@ -17,8 +17,8 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from bench.processes import clean_environment, cpu_seconds, python_process
-from cli.demo_finding import finding_about
-from cli.demo_stage import Worker, await_worker
+from cli.demo.finding import finding_about
+from cli.demo.stage import Worker, await_worker
 from devstack.aws.prepare import put_findings
 from devstack.demo_workload import CLEAN_IMAGE, IMAGE, NAME, DemoPod, DemoWorkload, deploy_demo_workload
 from devstack.install import apply_all

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typer
 
-from cli import decide, demo, doctor, evidence, incidents, plan, policy, report, stack, task
+from cli import decide, doctor, evidence, incidents, plan, policy, report, stack, task
+from cli.demo import command as demo
 from cli.ending import Code
 from cli.failing import explain
 from cli.output import Output

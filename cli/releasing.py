@@ -90,6 +90,11 @@ async def release_incident(text: str, *, reason: str, by: str, wait: bool, outpu
         return _print(reading, None, "asked to undo its changes; `firebreak show` tells how far it is", output, {})
     output.say("undoing the changes; Ctrl-C stops waiting, not undoing")
     result = await _outcome(client, reading, asked)
+    if result is None and _closed_before_it_heard(closed := await refresh(client, described.id)):
+        # What it left is undone as for any incident that is over.
+        reading = closed
+        await _start_release(client, described, reading, order)
+        result = await _outcome(client, reading, asked)
     # The incident itself still writes its report; a failed release leaves it open.
     if result is not None and reading.open and not result.failures:
         await _until_closed(client, described.id)
@@ -98,6 +103,14 @@ async def release_incident(text: str, *, reason: str, by: str, wait: bool, outpu
         return _print(ended, RestoreResult(), "the incident ended; nothing to undo", output, {})
     names = await _names(client, described, ended)
     return _print(ended, result, _message(result, names), output, names)
+
+
+def _closed_before_it_heard(reading: Reading) -> bool:
+    """Whether the incident came to its end while the release was on its way to it, and changes of it stand."""
+    view = reading.view
+    if view is None or reading.open or view.state is IncidentState.RELEASED:
+        return False
+    return any(c.key not in view.undone for c in view.changes)
 
 
 async def _start_release(

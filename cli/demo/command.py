@@ -1,4 +1,4 @@
-"""`demo`: the main job on the embedded stack."""
+"""`demo`: incidents on the embedded stack."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from cli.output import Output
 
 
 def demo(
+    path: Annotated[
+        str,
+        typer.Option("--path", metavar="PATH", help="pod, configuration, or all: which path to show."),
+    ] = "pod",
     approve: Annotated[
         str,
         typer.Option(
@@ -20,10 +24,10 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running, to look around.")] = False,
     json: Json = False,
 ) -> int:
-    """Show the main job, from a finding to the report, on this machine and without AWS.
+    """Show an incident, from a finding to the report and back by a release, on this machine and without AWS.
 
-    Example: `firebreak demo`
+    Example: `firebreak demo`, or `firebreak demo --path all --approve auto`
     """
-    from cli.demonstration import demonstrate
+    from cli.demo.run import demonstrate
 
-    return demonstrate(approve, keep=keep, output=Output(json))
+    return demonstrate(path, approve, keep=keep, output=Output(json))

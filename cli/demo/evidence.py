@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cli.custody import open_location
-from cli.demo_stage import DemoError
+from cli.demo.stage import DemoError
 from cli.text import counted
 from contracts.common import IncidentKey
 from contracts.incidents import IncidentView

@@ -79,5 +79,62 @@ def finding_about(
     return finding
 
 
+def made_up(
+    info: StackInfo,
+    type_: str,
+    *,
+    severity: float = SEVERITY,
+    user: dict[str, Any] | None = None,
+    workload: dict[str, Any] | None = None,
+    access_key: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A finding of any type in the shape of GetFindings, about what the demo has created; nobody published it.
+
+    Args:
+        info: The stack.
+        type_: The finding type.
+        severity: At 7 and above containment begins by itself.
+        user: `KubernetesUserDetails`.
+        workload: `KubernetesWorkloadDetails`.
+        access_key: `AccessKeyDetails`.
+    """
+    now = datetime.now(UTC)
+    finding_id = uuid.uuid4().hex
+    details = {"KubernetesUserDetails": user, "KubernetesWorkloadDetails": workload}
+    resource: dict[str, Any] = {
+        "ResourceType": "EKSCluster",
+        "EksClusterDetails": {
+            "Name": info.cluster,
+            "Arn": f"arn:aws:eks:{info.region}:{info.account}:cluster/{info.cluster}",
+        },
+        "KubernetesDetails": {k: v for k, v in details.items() if v is not None},
+    }
+    if access_key is not None:
+        resource["AccessKeyDetails"] = access_key
+    return {
+        "SchemaVersion": "2.0",
+        "AccountId": info.account,
+        "Region": info.region,
+        "Partition": "aws",
+        "Id": finding_id,
+        "Arn": f"arn:aws:guardduty:{info.region}:{info.account}:detector/{info.detector_id}/finding/{finding_id}",
+        "Type": type_,
+        "Severity": severity,
+        "Title": "A finding that the demo made up.",
+        "Description": "A finding that the demo made up.",
+        "CreatedAt": _time(now - timedelta(minutes=1)),
+        "UpdatedAt": _time(now),
+        "Resource": resource,
+        "Service": {
+            "ServiceName": "guardduty",
+            "DetectorId": info.detector_id,
+            "Archived": False,
+            "Count": 1,
+            "EventFirstSeen": _time(now - timedelta(minutes=2)),
+            "EventLastSeen": _time(now - timedelta(minutes=2)),
+        },
+    }
+
+
 def _time(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -68,7 +68,7 @@ def worker_process(info: StackInfo) -> Iterator[Worker]:
     """A worker as a process of its own, with the demo's policy."""
     log = info.state_dir / "logs" / "demo-worker.log"
     # A checkout that is not installed has its modules only here.
-    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     with as_file(files("cli.captures").joinpath("policy.yaml")) as policy, log.open("ab") as stream:
         environment = {**os.environ, "FIREBREAK_POLICY": str(policy), "PYTHONPATH": os.pathsep.join(paths)}
         process = subprocess.Popen(

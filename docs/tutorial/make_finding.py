@@ -7,7 +7,7 @@ the stand-in's GuardDuty, and prints the same finding in the shape of GetFinding
 import json
 import sys
 
-from cli.demo_finding import finding_about
+from cli.demo.finding import finding_about
 from cli.embedded import running_stack
 from devstack.aws.prepare import put_findings
 from devstack.cluster import DEMO_NAMESPACE

@@ -169,6 +169,11 @@ class TestRetryAndRelease:
         assert CHANGE.key not in ran.out
         assert (await firebreak("release", incident, "--json")).json["undone"] == [CHANGE.key]
 
+    async def test_release_of_one_that_ends_while_it_is_asked(self, firebreak: Firebreak, start: Start) -> None:
+        ran = await firebreak("release", await start("closing"), "--json")
+        assert ran.code == 0
+        assert ran.json["undone"] == [CHANGE.key]
+
     async def test_release_of_one_that_changed_nothing(self, firebreak: Firebreak, start: Start) -> None:
         ran = await firebreak("release", await start("untouched"))
         assert ran.code == 0

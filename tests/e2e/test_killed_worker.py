@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from cli.demo_finding import finding_about
+from cli.demo.finding import finding_about
 from contracts.incidents import IncidentView
 from contracts.states import IncidentState
 from devstack.demo_workload import CLEAN_IMAGE, NAME, deploy_demo_workload

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli.demo_finding import finding_about
+from cli.demo.finding import finding_about
 from contracts.incidents import IncidentView, Observation
 from contracts.states import Containment, IncidentState, ObservationKind
 from devstack.demo_workload import CLEAN_IMAGE, NAME, DemoWorkload, deploy_demo_workload
