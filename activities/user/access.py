@@ -26,7 +26,7 @@ from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.states import Containment
 from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
-from errors import FirebreakError, InputError, PolicyRefusal
+from errors import FirebreakError, InputError, PolicyRefusal, TargetGone
 from findings.subject import SubjectKind
 from plans.model import Change
 from plans.situation import words
@@ -137,7 +137,9 @@ class AccessActivities(StepRoom):
             reasons += [cut.refused] if cut.refused else []
             reasons += found.reasons
             proposals += found.proposals
-        failures = (*made.failures, *(_refusal(request.step.step, c) for c in cuts if c.refused))
+        # What is gone lets nobody in, and whether anything else does has been read again.
+        failed = tuple(f for f in made.failures if f.code != TargetGone.code)
+        failures = (*failed, *(_refusal(request.step.step, c) for c in cuts if c.refused))
         complete = not reasons and not failures
         names = ", ".join(words(c.ways.subject.username or c.ways.subject.name) for c in cuts[:3])
         return StepOutcome(
