@@ -86,6 +86,10 @@ class PathProgress(BaseModel):
     """What the steps that wait for approval would change and what the approver should know, a sentence each."""
     repeated: tuple[str, ...] = ()
     """Steps that were carried out once more after what they depend on (contracts.steps.AGAIN_AFTER)."""
+    finished: bool = False
+    """Nothing is left to do, and the path only looks after what was done until the incident ends it."""
+    number: int = 0
+    """Counts the reports of a path: two that were sent at once may arrive in either order."""
 
 
 class StepsEnded(BaseModel):

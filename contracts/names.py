@@ -89,6 +89,7 @@ class Handler(StrEnum):
     RELEASE = "release"
     GATE_OPENED = "gate_opened"
     STOP = "stop"
+    END = "end"
     PROGRESS = "progress"
     STEPS_ENDED = "steps_ended"
     TASK_DONE = "task_done"

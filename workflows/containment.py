@@ -149,8 +149,7 @@ class ContainmentLoop:
 
     async def _verified(self, proof: Proof) -> None:
         state = self._state
-        state.verdict(self._step, Containment.VERIFIED, proof.reasons, proof.proposals)
-        state.contained_at = state.contained_at or proof.at
+        state.verdict(self._step, Containment.VERIFIED, proof.reasons, proof.proposals, proof.at)
         gone = f", {proof.gone} gone" if proof.gone else ""
         state.mark(self._step, StepState.DONE, f"{pods(proof.verified)} verified{gone}")
         self.settled = True

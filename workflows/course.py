@@ -25,8 +25,12 @@ class Chain(Protocol):
     def resting(self) -> bool:
         """Whether a new run could go on from here."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do, although the chain goes on looking after what was done."""
+
     async def run(self) -> None:
-        """Carry the steps out; returns when all are done and nothing is held, or when told to stop."""
+        """Carry the steps out; returns when nothing is left to do or to look after, or when told to stop."""
 
     def wake(self) -> None:
         """Look again whether containment holds."""
@@ -67,12 +71,15 @@ class Course:
     def __init__(self, state: PathState, *chains: Chain) -> None:
         self._state = state
         self._chains = chains
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> PathProgress:
-        """Run all chains to their end. A path ends when it holds nothing any more, or when it is stopped."""
+        """Run all chains. A path ends when nothing is left to do or to look after, or when it is stopped."""
         state = self._state
-        tasks = [asyncio.create_task(chain.run()) for chain in self._chains]
-        await outlive(workflow.wait_condition(lambda: all(t.done() for t in tasks) or self._may_renew(tasks)))
+        self._tasks = tasks = [asyncio.create_task(chain.run()) for chain in self._chains]
+        while not await self._over(tasks):
+            state.finished = self._finished(tasks)
+            await state.report()
         for task in tasks:
             if task.done():
                 task.result()
@@ -84,6 +91,23 @@ class Course:
                 state.mark(name, StepState.FAILED, "stopped before its end")
         await outlive(workflow.wait_condition(workflow.all_handlers_finished))
         return state.progress()
+
+    async def _over(self, tasks: Sequence[asyncio.Task[None]]) -> bool:
+        """Wait until this run of the path ends, or its incident must hear that all is done, or no longer so."""
+        state = self._state
+
+        def ends() -> bool:
+            return all(t.done() for t in tasks) or self._may_renew(tasks)
+
+        await outlive(
+            workflow.wait_condition(
+                lambda: ends() or (not state.stopped and self._finished(tasks) is not state.finished)
+            )
+        )
+        return ends()
+
+    def _finished(self, tasks: Sequence[asyncio.Task[None]]) -> bool:
+        return all(t.done() or c.finished for t, c in zip(tasks, self._chains, strict=True))
 
     def _may_renew(self, tasks: Sequence[asyncio.Task[None]]) -> bool:
         if any(t.done() and t.exception() is not None for t in tasks):
@@ -111,6 +135,11 @@ class Course:
     def steps_ended(self, ended: StepsEnded) -> None:
         """What other paths of the incident have come to."""
         self._state.ended = dict(ended.steps)
+
+    def end(self) -> None:
+        """Nothing is left to do in the whole incident. A path that has found something meanwhile goes on with that."""
+        if self._state.finished and all(c.finished or t.done() for c, t in zip(self._chains, self._tasks, strict=True)):
+            self._state.stopped = True
 
     def stop(self) -> None:
         """End: what runs is finished, what only reads is abandoned."""

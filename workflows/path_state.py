@@ -9,9 +9,10 @@ from temporalio import workflow
 from contracts.common import EvidenceState, Failure, PodTargets
 from contracts.incidents import GateOpened, PathInput, PathProgress, StepsEnded, StepStatus, StepVerdict
 from contracts.names import Handler
-from contracts.states import WORST_FIRST, Containment, StepState
+from contracts.states import Containment, StepState
 from contracts.steps import Task
 from plans.model import Change, Gate, Path, Step, Verdict
+from workflows.verdicts import worst
 
 
 def pods(count: int) -> str:
@@ -45,6 +46,9 @@ class PathState:
         self.ended: dict[str, StepState] = dict(start.ended.steps)
         self.held: dict[str, bool] = {}
         self.stopped = False
+        self.finished = False
+        """Whether nothing is left to do but to look after what was done, until the incident is over."""
+        self._number = 0
         self._reported: set[str] = set()
         self._reported_undone: set[str] = set()
         if start.reached is not None:
@@ -61,6 +65,7 @@ class PathState:
         self.tasks = {t.id: t for t in reached.tasks}
         self.previews = dict(reached.previews)
         self.repeated = set(reached.repeated)
+        self._number = reached.number
         self.changes = {c.key: c for c in reached.changes}
         self._reported = set(self.changes)
         self.all_undone = dict.fromkeys(reached.undone)
@@ -81,9 +86,9 @@ class PathState:
 
     @property
     def containment(self) -> Containment:
-        """The worst of what the steps have proved."""
-        proved = {v.containment for v in self.verdicts.values()} or {Containment.NONE}
-        return next(c for c in WORST_FIRST if c in proved)
+        """The worst of what the steps have proved. One that has to prove something and has not yet counts as none."""
+        expected = {self.proved(s.step) for s in self.plan.values() if s.proves}
+        return worst(expected | {v.containment for v in self.verdicts.values()} or {Containment.NONE})
 
     def verdict(
         self,
@@ -91,9 +96,13 @@ class PathState:
         containment: Containment,
         reasons: tuple[str, ...] = (),
         proposals: tuple[str, ...] = (),
+        at: datetime | None = None,
     ) -> None:
-        """What one step has proved now; it replaces what the step had proved before."""
+        """What one step has proved now, and when it was read; it replaces what the step had proved before."""
         self.verdicts[step] = StepVerdict(containment=containment, reasons=reasons, proposals=proposals)
+        if self.contained_at is None and self.containment is Containment.VERIFIED:
+            # The path is contained when the last of its steps has proved its part.
+            self.contained_at = at
 
     def proved(self, step: str) -> Containment:
         """What one step had proved when it was last looked at."""
@@ -163,6 +172,7 @@ class PathState:
         self._reported.update(self.changes)
         undone = tuple(k for k in self.all_undone if k not in self._reported_undone)
         self._reported_undone.update(undone)
+        self._number += 1
         return self._snapshot(tuple(fresh), undone, failed_step)
 
     def _snapshot(self, changes: tuple[Change, ...], undone: tuple[str, ...], failed_step: str = "") -> PathProgress:
@@ -184,6 +194,8 @@ class PathState:
             tasks=tuple(self.tasks.values()),
             previews=self.previews,
             repeated=tuple(sorted(self.repeated)),
+            finished=self.finished,
+            number=self._number,
         )
 
     def view(self) -> PathProgress:

@@ -37,6 +37,11 @@ class PathWorkflow:
         """What the paths of the incident have come to."""
         self._course.steps_ended(ended)
 
+    @workflow.signal(name=Handler.END)
+    def end(self) -> None:
+        """Nothing is left to do in the whole incident."""
+        self._course.end()
+
     @workflow.signal(name=Handler.STOP)
     def stop(self) -> None:
         """End: what runs is finished, what only reads is abandoned."""

@@ -10,12 +10,12 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from contracts.activities import Assessment
-from contracts.common import Failure
-from contracts.incidents import GateOpened, PathInput, PathProgress, StepsEnded, StepStatus
+from contracts.incidents import GateOpened, PathInput, PathProgress, StepsEnded
 from contracts.names import Handler, WorkflowName
 from contracts.states import GateState, StepState
 from plans.model import Gate, Path, Verdict
 from workflows.gates import GateBoard
+from workflows.lost import found_again, say_lost
 from workflows.record import IncidentRecord
 
 PATH_WORKFLOWS = {
@@ -45,6 +45,10 @@ class Paths:
         self._opened: set[Gate] = set()
         self._told: dict[str, StepState] = {}
         self._stopping = False
+        self._asked_to_end: dict[Path, int] = {}
+        """By path: after which of its reports."""
+        self.lost: set[Path] = set()
+        """The paths whose workflow ended without a result, which a retry of one of their steps starts again."""
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -60,7 +64,17 @@ class Paths:
             if path in PATH_WORKFLOWS and any(s.decision is not Verdict.NEVER for s in steps):
                 self._spawn(self._follow(path, assessment, board))
 
-    async def _follow(self, path: Path, assessment: Assessment, board: GateBoard) -> None:
+    def restart(self, path: Path) -> None:
+        """Go on with a path that was lost, from what it had reported last."""
+        record = self._record
+        assert record.assessment is not None and record.board is not None
+        self.lost.discard(path)
+        reached = found_again(record, path)
+        self._spawn(self._follow(path, record.assessment, record.board, reached))
+
+    async def _follow(
+        self, path: Path, assessment: Assessment, board: GateBoard, reached: PathProgress | None = None
+    ) -> None:
         """Run one path as a child and take its last word, or record that it ended without one."""
         key = self._record.key
         opened = tuple(_opening(g, board) for g in Gate if g in self._opened)
@@ -74,6 +88,7 @@ class Paths:
                     finding=self._record.finding,
                     open_gates=opened,
                     ended=StepsEnded(steps=self._told),
+                    reached=reached,
                 ),
                 id=f"{key.workflow_id}/{path.value}",
                 result_type=PathProgress,
@@ -94,13 +109,8 @@ class Paths:
 
     def _lost(self, path: Path, reason: str) -> None:
         """A path was terminated from outside: what it was doing is unknown, what it changed is on record."""
-        key = self._record.key
-        self._record.failures[f"{path.value} workflow"] = [
-            Failure(step=path.value, target=key.workflow_id, code="Internal", message=reason[:300])
-        ]
-        for name, status in list(self._record.steps.items()):
-            if name.startswith(f"{path.value}.") and status.state is StepState.RUNNING:
-                self._record.steps[name] = StepStatus(step=name, state=StepState.FAILED, detail="its workflow ended")
+        self.lost.add(path)
+        say_lost(self._record, path, reason)
 
     def open_gates(self, board: GateBoard) -> None:
         """Tell the paths about gates that opened since the last look."""
@@ -110,11 +120,21 @@ class Paths:
         self._opened = now_open
 
     def tell_ended(self) -> None:
-        """Let the paths know which steps of the others have ended; a path alone knows all there is to know."""
+        """Let the paths know which steps of the others have ended, or were refused. Those on pods depend on none."""
+        if set(self._children) <= {Path.POD}:
+            return
         ended = self._record.ended_steps
-        if len(self._children) > 1 and ended != self._told:
+        if ended != self._told:
             self._told = ended
             self.tell(Handler.STEPS_ENDED, StepsEnded(steps=ended))
+
+    def end(self) -> None:
+        """All is done: let the paths end that only look after it, unless one has just found something to do."""
+        for path, child in self._children.items():
+            reported = self._record.paths.get(path)
+            if reported is not None and reported.finished and self._asked_to_end.get(path) != reported.number:
+                self._asked_to_end[path] = reported.number
+                self._spawn(_deliver(child, Handler.END, None))
 
     def stop(self) -> None:
         """Let every path come to its end; asking again changes nothing."""

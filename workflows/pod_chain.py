@@ -42,6 +42,11 @@ class PodChain:
         """Whether a new run could go on from here."""
         return self._rest.resting and (self._containment is None or self._containment.idle)
 
+    @property
+    def finished(self) -> bool:
+        """Never: it ends when nothing is left to do, because the pods are gone then."""
+        return False
+
     def wake(self) -> None:
         """Look again whether containment holds."""
         if self._containment is not None:

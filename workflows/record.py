@@ -7,10 +7,11 @@ from datetime import datetime
 from contracts.activities import Assessment
 from contracts.common import EvidenceState, Failure, IncidentKey, PodTargets, Timings
 from contracts.incidents import IncidentInput, IncidentView, PathProgress, StepStatus
-from contracts.states import WORST_FIRST, Containment, GateState, IncidentState, StepState
+from contracts.states import Containment, GateState, IncidentState, StepState
 from contracts.steps import TaskDone, TaskView
-from plans.model import Change, Gate, Path, Verdict
+from plans.model import Change, Gate, Path, Step, Verdict
 from workflows.gates import GateBoard
+from workflows.verdicts import worst
 
 _MOST_NOTES = 50
 
@@ -49,13 +50,16 @@ class IncidentRecord:
 
     def progressed(self, progress: PathProgress) -> None:
         """A path reports."""
-        self.paths[progress.path] = progress
-        self.steps.update({s.step: s for s in progress.steps})
         for change in progress.changes:
             # A change that is reported again was made again after it had been undone.
             self.changes[change.key] = change
             self.undone.pop(change.key, None)
         self.undone.update(dict.fromkeys(progress.undone))
+        if progress.path in self.paths and progress.number < self.paths[progress.path].number:
+            # A newer report was faster; of this one only the changes are news.
+            return
+        self.paths[progress.path] = progress
+        self.steps.update({s.step: s for s in progress.steps})
         self.failures[progress.path.value] = list(progress.failures)
         for task in progress.tasks:
             self.tasks.setdefault(task.id, TaskView(task=task))
@@ -63,7 +67,8 @@ class IncidentRecord:
             self.evidence = progress.evidence
         if self.contained is None and self.containment is Containment.VERIFIED:
             # The incident is contained when the last of its paths is.
-            self.contained = max((p.contained_at for p in self.paths.values() if p.contained_at), default=None)
+            proved = [p.contained_at for p in self.paths.values() if p.contained_at]
+            self.contained = max(proved, default=None)
 
     def note(self, text: str) -> None:
         """Remember what happened besides; the oldest notes give way."""
@@ -91,9 +96,33 @@ class IncidentRecord:
 
     @property
     def ended_steps(self) -> dict[str, StepState]:
-        """The steps that have ended, failed or not: what steps of other paths wait for."""
+        """The steps that have ended, failed or refused too: what steps of other paths wait for."""
         over = (StepState.DONE, StepState.SKIPPED, StepState.FAILED)
-        return {name: status.state for name, status in self.steps.items() if status.state in over}
+        ended = {name: status.state for name, status in self.steps.items() if status.state in over}
+        return dict.fromkeys(self._refused_steps, StepState.SKIPPED) | ended
+
+    @property
+    def _refused_steps(self) -> list[str]:
+        """The steps that will not be carried out, because a person has denied their gate, or cancelled the incident."""
+        board = self.board
+        shut = (*board.in_state(GateState.DENIED), *board.in_state(GateState.CLOSED)) if board is not None else ()
+        return [s.step for s in self._planned if s.gate in shut and not _opens_by_itself(s)]
+
+    @property
+    def promised(self) -> bool:
+        """Whether a step that the policy or a person allowed has not begun yet."""
+        if self.board is None:
+            return False
+        # Without containment nothing else is carried out, whoever has approved it before.
+        refused = self.board.state(Gate.CONTAIN) is GateState.DENIED
+        opened = () if refused else self.board.in_state(GateState.OPEN)
+        return any(s.gate in opened or _opens_by_itself(s) for s in self._planned)
+
+    @property
+    def _planned(self) -> list[Step]:
+        """The steps that have not begun."""
+        steps = self.assessment.plan.steps if self.assessment is not None else ()
+        return [s for s in steps if s.step in self.steps and self.steps[s.step].state is StepState.PLANNED]
 
     @property
     def holding(self) -> bool:
@@ -137,7 +166,7 @@ class IncidentRecord:
         # A path that has not reported yet has contained nothing, whatever the others have.
         proving = {s.path for s in self.assessment.plan.steps if s.proves and s.decision is not Verdict.NEVER}
         reported = {self.paths[p].containment if p in self.paths else Containment.NONE for p in proving}
-        return next((c for c in WORST_FIRST if c in reported), Containment.NOT_APPLICABLE)
+        return worst(reported)
 
     @property
     def state(self) -> IncidentState:
@@ -204,3 +233,8 @@ class IncidentRecord:
             last_observed=self.last_observed,
             timings=Timings(received=self.received, contained=self.contained, finished=self.finished),
         )
+
+
+def _opens_by_itself(step: Step) -> bool:
+    """Whether the policy allows a step of containment, so that nobody's approval or denial of the rest counts."""
+    return step.gate is Gate.CONTAIN and step.decision is Verdict.AUTO

@@ -113,11 +113,16 @@ class RemediateFinding:
         record, board = self._record, self._record.board
         if board is None or self._release is not None or record.holding or record.running:
             return
-        if record.refused and record.read_steps_ended:
+        if record.failures.get("release"):
+            # Something stands that could not be undone; it is released again, or not at all.
+            return
+        if record.refused and record.read_steps_ended and not record.promised:
             self._paths.stop()
+        elif record.complete:
+            self._paths.end()
         if self._paths.busy:
             return
-        if record.refused:
+        if record.refused and not record.promised:
             record.final = IncidentState.DENIED
         elif record.complete:
             record.final = IncidentState.REMEDIATED
@@ -282,9 +287,14 @@ class RemediateFinding:
         if step is None or again.step not in record.steps:
             names = ", ".join(record.steps)
             record.note(f"retry of {again.step[:50]!r}: no such step here; expected one of {names}")
+        elif step.path in self._paths.lost:
+            self._paths.restart(step.path)
+            record.note(f"the {step.path.value} path goes on: {again.by[:100] or 'unknown'} asked for {again.step}")
         elif step.gate is not None and board.state(step.gate) in (GateState.DENIED, GateState.EXPIRED):
             board.reopen(step.gate, workflow.now())
             record.note(f"gate {step.gate.value} waits again: {again.by[:100]} asked for {again.step}")
+        elif step.gate not in (None, Gate.CONTAIN) and board.state(step.gate) is GateState.WAITING:
+            record.note(f"gate {step.gate.value} waits again: approve it to carry out {again.step} once more")
         elif record.steps[again.step].state is StepState.FAILED or step.gate is Gate.CONTAIN:
             record.note(f"retry of {again.step} by {again.by[:100] or 'unknown'}")
             self._paths.tell(Handler.RETRY, again)

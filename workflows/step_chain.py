@@ -1,8 +1,8 @@
 """The chain of steps that are planned and carried out one by one: everything but the steps on pods.
 
 Containment comes first and is kept up: it is tried again until it is proved, and looked at again when it may have
-broken. The steps behind the later gates run in the order of the plan, each once its gate is open and what it depends on
-has ended; one that waits for a person does not keep back those of other gates.
+broken, for as long as the incident is open. The steps behind the later gates run in the order of the plan, each once
+its gate is open and what it depends on has ended; one that waits for a person does not keep back those of other gates.
 """
 
 from __future__ import annotations
@@ -34,11 +34,18 @@ class StepChain:
         self._later = [s for s in mine if s.gate is not Gate.CONTAIN]
         self._spent = {s.step for s in self._later if state.failed(s.step)}
         self._ended = False
+        self._previewing = False
+        self._finished = False
 
     @property
     def resting(self) -> bool:
         """Whether a new run could go on from here."""
-        return self._rest.resting and self._containment.idle
+        return self._rest.resting and self._containment.idle and not self._previewing
+
+    @property
+    def finished(self) -> bool:
+        """Whether all is done that there is to do, and nobody is just looking again."""
+        return self._finished and self._containment.idle
 
     def wake(self) -> None:
         """Look again whether containment holds."""
@@ -53,31 +60,49 @@ class StepChain:
         self._spent -= {s.step for s in self._later if s.gate is opened.gate}
 
     async def run(self) -> None:
-        """Contain, then carry out the others as they become ready; returns when all are done."""
+        """Contain, then carry out the others as they become ready, and look after them until told to stop."""
         loop = asyncio.create_task(self._containment.run(lambda: self._state.stopped or self._ended))
+        previews: asyncio.Task[None] | None = None
         try:
             # What only reads waits for the first attempt at containment, and for no longer.
             await self._rest.until(lambda: self._containment.tried or not self._containment.may_begin or loop.done())
-            await self._run.preview(self._later)
+            self._previewing = True
+            previews = asyncio.create_task(self._preview())
             await self._carry_out(loop)
-            self._containment.let_go()
-            await self._state.report()
+        except Stopped:
+            # Not in a `finally`: a workflow that is put out of memory must not wait.
+            self._ended = True
+            await outlive(loop)
+            if previews is not None:
+                await outlive(previews)
+
+    async def _preview(self) -> None:
+        """Beside the steps: one that is approved meanwhile does not wait for what the others would change."""
+        try:
+            await self._run.preview((*self._containment.waiting, *self._later))
         except Stopped:
             pass
-        self._ended = True
-        await outlive(loop)
+        self._previewing = False
 
     async def _carry_out(self, loop: asyncio.Task[None]) -> None:
         while True:
-            await self._rest.until(lambda: loop.done() or self._next() is not None or self._complete)
+            await self._rest.until(lambda: loop.done() or self._next() is not None or self._ending_moved)
             if loop.done():
                 # It ends by itself only when it broke.
                 loop.result()
             step = self._next()
-            if step is None:
-                return
-            if not await self._run.carry_out(step, again=self._again(step)):
-                self._spent.add(step.step)
+            if step is not None:
+                if not await self._run.carry_out(step, again=self._again(step)):
+                    self._spent.add(step.step)
+                continue
+            if self._complete:
+                self._containment.let_go()
+            self._finished = self._complete
+
+    @property
+    def _ending_moved(self) -> bool:
+        """Whether the chain has become complete, or is not any more because its containment broke."""
+        return self._complete is not self._finished or (self._complete and self._containment.holding)
 
     def _next(self) -> Step | None:
         return next((s for s in self._later if self._ready(s)), None)

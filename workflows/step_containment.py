@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from temporalio import workflow
 
 from contracts.states import Containment, StepState
+from contracts.steps import MOOT_AFTER
 from plans.model import Step
-from workflows.calls import StepFailed, outlive
+from workflows.calls import StepFailed, Stopped, outlive
 from workflows.containment import DENSE_PERIOD, FIRST_BACKOFF, LONGEST_BACKOFF, LONGEST_DENSE_BACKOFF
 from workflows.path_state import PathState
 from workflows.step_run import StepRun
@@ -25,7 +27,6 @@ class StepContainment:
         self._allowed: set[str] = set()
         self.tried = state.start.reached is not None
         self.idle = False
-        self._released = False
 
     @property
     def may_begin(self) -> bool:
@@ -34,8 +35,18 @@ class StepContainment:
 
     @property
     def settled_for_good(self) -> bool:
-        """Whether every step of containment is done."""
-        return all(self._state.done(s.step) for s in self._steps)
+        """Whether every step of containment is done, or there is nothing left that it could contain."""
+        return all(self._state.done(s.step) or self._is_moot(s) for s in self._steps)
+
+    @property
+    def waiting(self) -> tuple[Step, ...]:
+        """The steps that a person has to approve."""
+        return tuple(s for s in self._steps if not self._state.may_contain(s))
+
+    @property
+    def holding(self) -> bool:
+        """Whether anything that the steps did is still kept up."""
+        return any(self._state.held.get(s.step, False) for s in self._steps)
 
     def wake(self) -> None:
         """Look again now."""
@@ -45,10 +56,28 @@ class StepContainment:
         """The path is complete: what it cut off stays cut off as the repair, and is no longer kept up."""
         for step in self._steps:
             self._state.hold(step.step, False)
+            if not self._state.done(step.step):
+                self._drop(step)
+
+    def _is_moot(self, step: Step) -> bool:
+        return any(self._state.done(name) for name in MOOT_AFTER.get(step.step, ()))
+
+    def _drop(self, step: Step) -> None:
+        """What it would have contained is gone, and a proof over nothing proves nothing (docs/decisions/0007)."""
+        self._state.mark(step.step, StepState.SKIPPED, "what it would have contained is gone")
+        if step.proves:
+            self._state.verdict(step.step, Containment.NOT_APPLICABLE, (f"{step.step} was not done before.",))
 
     async def run(self, stopping: Callable[[], bool]) -> None:
         """Contain, and keep contained, until told to stop."""
+        # What was just being planned is abandoned then; what was being made is not.
+        with suppress(Stopped):
+            await self._keep_up(stopping)
+
+    async def _keep_up(self, stopping: Callable[[], bool]) -> None:
+        # A path that continues in a new run was at rest: what it had proved stands until somebody wakes it.
         rest = self.tried and self.settled_for_good
+        self._allowed = self._may() if rest else set()
         while not stopping():
             if not rest:
                 await self._contain(stopping)
@@ -88,11 +117,12 @@ class StepContainment:
     async def _round(self) -> bool:
         """Each step that may run, once; True when nothing is left to try."""
         state, complete = self._state, True
-        before = state.containment
+        before = self._shown()
         for step in self._steps:
             if step.step not in self._allowed:
                 self._waits(step)
                 continue
+            was = state.steps.get(step.step)
             state.mark(step.step, StepState.RUNNING)
             try:
                 outcome = await self._run.attempt(step)
@@ -102,20 +132,29 @@ class StepContainment:
                 if step.proves:
                     state.verdict(step.step, Containment.INCOMPLETE, (failed.message,))
                 continue
+            except Stopped:
+                # Only looking again was given up; what had been done is done.
+                if was is not None:
+                    state.steps[step.step] = was
+                raise
             self._run.take(step, outcome)
             complete = complete and outcome.complete
-        if state.containment is Containment.VERIFIED:
-            state.contained_at = state.contained_at or workflow.now()
-        if not self.tried or complete or before is not state.containment:
+        if not self.tried or complete or before != self._shown():
             await state.report()
         return complete
 
+    def _shown(self) -> tuple[object, ...]:
+        """What people would want to hear of when it changes; the wording of a failure is not worth a report."""
+        state = self._state
+        steps = [state.steps[s.step].state for s in self._steps if s.step in state.steps]
+        return state.containment, tuple(steps)
+
     def _waits(self, step: Step) -> None:
         """A step that a person has not approved yet proves nothing, and the rest is not enough without it."""
-        if step.proves:
+        if step.proves and not self._is_moot(step):
             contained = bool(self._allowed)
             self._state.verdict(
                 step.step,
                 Containment.INCOMPLETE if contained else Containment.NONE,
-                (f"{step.step} waits for approval.",) if contained else (),
+                (f"{step.step} is not approved.",) if contained else (),
             )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from temporalio import workflow
+
 from contracts.activities import LeaseRequest, StepResult
 from contracts.names import ActivityName
-from contracts.states import StepState
+from contracts.states import Containment, StepState
 from contracts.steps import VERBS, StepOutcome, StepPlan, StepRequest
 from plans.model import Change, Gate, ResourceRef, Step
-from workflows.calls import StepFailed, call
+from workflows.calls import StepFailed, Stopped, call
 from workflows.path_state import PathState
 from workflows.sealing import seal
 
@@ -25,7 +27,8 @@ class StepRun:
         """Find out what the steps that wait for a person would change, so that the person can see it."""
         state = self._state
         for step in steps:
-            if step.gate is None or state.done(step.step) or step.step in state.previews or state.stopped:
+            if step.gate is None or step.step in state.steps or step.step in state.previews:
+                # Without a gate it only reads, and what has begun is told by its outcome.
                 continue
             # A preview that cannot be made is missing and nothing else: the step itself will say what is wrong.
             with suppress(StepFailed):
@@ -40,24 +43,33 @@ class StepRun:
         await state.report()
         try:
             outcome = await self._exclusively(step, again)
+            if outcome.entries is not None or state.changes:
+                await seal(state, step.action.replace("_", "-"), (outcome.entries,) if outcome.entries else ())
         except StepFailed as failed:
+            self._close(step)
             state.mark(step.step, StepState.FAILED, failed.message, [failed.failure(step.step)])
             await state.report(step.step)
             return False
-        if outcome.entries is not None or state.changes:
-            await seal(state, step.action.replace("_", "-"), (outcome.entries,) if outcome.entries else ())
-        if again:
+        if not outcome.complete:
+            self._close(step)
+        elif again:
             state.repeated.add(step.step)
         self.take(step, outcome)
         await state.report("" if outcome.complete else step.step)
         return outcome.complete
+
+    def _close(self, step: Step) -> None:
+        """What failed behind a gate is asked about again, so that an opening of before it counts no more."""
+        if step.gate is not None:
+            self._state.open.pop(step.gate, None)
 
     def take(self, step: Step, outcome: StepOutcome) -> None:
         """Let the path's record say what became of a step."""
         state = self._state
         state.tasks.update({t.id: t for t in outcome.tasks})
         if outcome.containment is not None:
-            state.verdict(step.step, outcome.containment, outcome.reasons, outcome.proposals)
+            at = outcome.at or workflow.now()
+            state.verdict(step.step, outcome.containment, outcome.reasons, outcome.proposals, at)
         done = StepState.DONE if outcome.complete else StepState.FAILED
         if outcome.complete and outcome.skipped:
             done = StepState.SKIPPED
@@ -75,7 +87,14 @@ class StepRun:
         if plan.blocked:
             raise StepFailed("PolicyRefusal", "; ".join(f.message for f in plan.failures[:3]) or plan.skip)
         if plan.skip:
-            return StepOutcome(complete=True, skipped=True, summary=plan.skip, failures=plan.failures)
+            proved = Containment.NOT_APPLICABLE if step.proves else None
+            return StepOutcome(
+                complete=not plan.failures,
+                skipped=True,
+                summary=plan.skip,
+                failures=plan.failures,
+                containment=Containment.INCOMPLETE if proved and plan.failures else proved,
+            )
         state.begin(list(plan.changes))
         if step.gate is Gate.CONTAIN and plan.changes:
             state.hold(step.step)
@@ -112,10 +131,20 @@ class StepRun:
             summary=f"{step.step}: exclude other incidents on its targets",
             abandon=lambda: self._state.stopped,
         )
+        # Not in a `finally`: a workflow that is put out of memory must not wait for anything.
         try:
-            return await self.attempt(step, again=again)
-        finally:
-            await call(ActivityName.RELEASE_LEASE, lease, StepResult, summary=f"{step.step}: let others go on")
+            outcome = await self.attempt(step, again=again)
+        except (StepFailed, Stopped):
+            await self._let_others_go_on(lease)
+            raise
+        await self._let_others_go_on(lease)
+        return outcome
+
+    @staticmethod
+    async def _let_others_go_on(lease: LeaseRequest) -> None:
+        # One that cannot be given back is stale once this incident is over; what was done is done all the same.
+        with suppress(StepFailed):
+            await call(ActivityName.RELEASE_LEASE, lease, StepResult, summary=f"{lease.step}: let others go on")
 
 
 def request_for(state: PathState, step: Step, *, again: bool = False) -> StepRequest:

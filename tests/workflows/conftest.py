@@ -129,8 +129,12 @@ class Incident:
             await self.env.fast_forward(handle, duration)
 
     async def result(self, seconds: float = 20) -> IncidentView:
-        async with asyncio.timeout(seconds):
-            return await self.handle.result()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.handle.result()
+        except TimeoutError:
+            seen = (await self.view()).model_dump_json(indent=1, exclude={"plan"})
+            raise AssertionError(f"still open: {seen}") from None
 
 
 @pytest.fixture

@@ -40,9 +40,9 @@ from contracts.changes import deny_all_change
 from contracts.common import EvidenceState, PodTarget, PodTargets
 from contracts.names import ActivityName
 from contracts.states import Containment
-from contracts.steps import VERBS
+from contracts.steps import VERBS, StepOutcome, StepPlan, StepRequest
 from findings.model import Finding
-from plans.model import Change, ResourceRef
+from plans.model import Change, Plan, ResourceRef
 from plans.observed import ContainerFacts, Observed, PodFacts, Provenance, WorkloadFacts
 from plans.planner import make_plan
 from plans.policy import Policy
@@ -99,11 +99,21 @@ class Script:
     paused: int = 0
     broken: dict[str, str] = field(default_factory=dict)
     unbuilt: frozenset[str] = ALL_BUT_PODS
+    plan: Plan | None = None
+    """Instead of what the planner makes of the finding."""
+    plans: dict[str, list[StepPlan | Exception]] = field(default_factory=dict)
+    """By step: what `plan_step` answers; one change where nothing is said."""
+    outcomes: dict[str, list[StepOutcome | Exception]] = field(default_factory=dict)
+    """By step: what its activity answers; complete where nothing is said."""
     gate: dict[str, asyncio.Event] = field(default_factory=dict)
     """Activities that wait, once begun, until their event is set."""
 
     def called(self, name: ActivityName) -> list[Any]:
         return [request for n, request in self.calls if n == name.value]
+
+    def did(self) -> list[str]:
+        """The steps whose activities were called, in order."""
+        return [request.step.step for name, request in self.calls if name in set(VERBS.values())]
 
     def order(self) -> list[str]:
         return [n for n, _ in self.calls]
@@ -128,6 +138,20 @@ def incomplete(*reasons: str, missing: tuple[Change, ...] = ()) -> Proof:
     return Proof(containment=Containment.INCOMPLETE, at=datetime.now(UTC), reasons=reasons, missing=missing)
 
 
+def planned(request: StepRequest, **more: Any) -> StepPlan:
+    """One change of one object, named after the step."""
+    step = request.step.step
+    ref = ResourceRef(kind="ConfigMap", namespace="shop", name=step, uid=f"u-{step}")
+    change = Change(step=step, resource=ref, summary=f"of {step}", before={"/x": 1}, after={"/x": 2}, held=True)
+    return StepPlan(changes=(change,), **more)
+
+
+def outcome(request: StepRequest, **more: Any) -> StepOutcome:
+    """All is done, and proved where the step has to prove something."""
+    proved = Containment.VERIFIED if request.step.proves else None
+    return StepOutcome(complete=True, summary="done", containment=proved, at=datetime.now(UTC), **more)
+
+
 def fake_activities(script: Script) -> Sequence[Callable[..., Any]]:
     """One fake an activity name."""
 
@@ -142,7 +166,7 @@ def fake_activities(script: Script) -> Sequence[Callable[..., Any]]:
         if script.assessments:
             raise script.assessments.pop(0)
         finding: Finding = request.finding
-        plan = make_plan(
+        plan = script.plan or make_plan(
             finding, script.observed, script.policy, unbuilt=script.unbuilt, act_on_sample=request.act_on_sample
         )
         pods = tuple(
@@ -236,5 +260,22 @@ def fake_activities(script: Script) -> Sequence[Callable[..., Any]]:
         await begin(ActivityName.SWEEP_HELD_OBJECTS, request)
         return SweepResult(broken=script.broken)
 
-    return (assess, isolate, verify, collect, seal, acquire, release_lease, lift, plan_redeploy, redeploy, watch,
-            delete, restore, report, sweep)  # fmt: skip
+    @activity.defn(name=ActivityName.PLAN_STEP)
+    async def plan_step(request: StepRequest) -> StepPlan:
+        await begin(ActivityName.PLAN_STEP, request)
+        return _next(script.plans.get(request.step.step, []), lambda: planned(request))  # type: ignore[no-any-return]
+
+    def verb(name: ActivityName) -> Callable[..., Any]:
+        @activity.defn(name=name)
+        async def carry_out(request: StepRequest) -> StepOutcome:
+            script.calls.append((name.value, request))
+            # Several steps may share an activity, so a test makes a single one of them wait.
+            if request.step.step in script.gate:
+                await script.gate[request.step.step].wait()
+            return _next(script.outcomes.get(request.step.step, []), lambda: outcome(request))  # type: ignore[no-any-return]
+
+        return carry_out
+
+    verbs = [verb(name) for name in sorted(set(VERBS.values()))]
+    return (*verbs, plan_step, assess, isolate, verify, collect, seal, acquire, release_lease, lift, plan_redeploy,
+            redeploy, watch, delete, restore, report, sweep)  # fmt: skip
