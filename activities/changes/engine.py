@@ -102,7 +102,7 @@ class Engine:
             return
         record, new = self.held.join(change, incident)
         try:
-            left = _carry_out(kind, change, normalised=not new and (record is None or record.left is None))
+            left = _carry_out(kind, change, record, tried=not new)
         except SYSTEMIC:
             raise
         except FirebreakError:
@@ -132,17 +132,23 @@ class Engine:
         return ""
 
 
-def _carry_out(kind: Kind, change: Change, *, normalised: bool = False) -> Values:
+def _carry_out(kind: Kind, change: Change, record: Record | None = None, *, tried: bool = False) -> Values:
     """Bring the fields to what is wanted; returns how they stand now.
 
     Args:
         kind: How they are read and written.
         change: What is wanted, and what was there when it was planned.
-        normalised: An attempt before this one may have made the change and not have learned how the service wrote it:
-            more than was asked for is then no sign of somebody else.
+        record: Says how the service wrote the same wish when it was last fulfilled.
+        tried: An attempt before this one may have made the change and not have learned how the service wrote it: more
+            than was asked for is then no sign of somebody else.
     """
     now = kind.read(change.resource, tuple(change.after))
-    if _covered(kind, now, change.after) or (normalised and _includes(now, change.after)):
+    left = record.left if record is not None else None
+    if (
+        _covered(kind, now, change.after)
+        or (left is not None and record and record.change.after == change.after and _covered(kind, now, left))
+        or (left is None and tried and _includes(now, change.after))
+    ):
         return {field: now.get(field) for field in change.after}
     for field, before in change.before.items():
         if not same(now.get(field), before) and not _left(kind, now.get(field), change.after[field]):
