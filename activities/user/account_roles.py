@@ -87,10 +87,6 @@ class AccountRoles:
         """Whether Pod Identity still gives the account a role."""
         return bool(self._eks.pod_identities(self._cluster, namespace=namespace, account=name))
 
-    def is_own(self, role: str) -> bool:
-        """Whether Firebreak itself acts through the role."""
-        return f":assumed-role/{role}/" in self._iam.caller_arn()
-
     def _issuer(self) -> str:
         cluster = self._eks.cluster(self._cluster)
         return cluster.get("identity", {}).get("oidc", {}).get("issuer", "").removeprefix("https://")

@@ -160,6 +160,8 @@ class KeyActivities(StepRoom):
             keys = self._iam.access_keys(holder.name)
         except TargetGone:
             return None, f"{holder} does not exist any more, and neither do its keys."
+        if key_id in keys and self._iam.is_caller(USER, holder.name):
+            raise PolicyRefusal(f"{words(key_id)} may be the key that Firebreak itself uses")
         if key_id in keys:
             return keys[key_id], ""
         try:

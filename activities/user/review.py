@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from temporalio import activity
 
+from activities.collect.redact import REDACTED
 from activities.custody import activity_name
 from activities.doors import Doors
 from activities.steps import Planner, StepRoom, beat
@@ -180,7 +181,7 @@ def _without_secrets(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        k: "[redacted]" if _SECRET.fullmatch(k) and isinstance(v, str) else _without_secrets(v) for k, v in value.items()
+        k: REDACTED if _SECRET.fullmatch(k) and isinstance(v, str) else _without_secrets(v) for k, v in value.items()
     }
 
 

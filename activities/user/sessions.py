@@ -98,7 +98,7 @@ class SessionActivities(StepRoom):
             names += [r.name for r in found.roles if not r.foreign]
         roles = []
         for name in dict.fromkeys(names):
-            if self._accounts.is_own(name) or self._holders.protected(name):
+            if self._holders.protected(name):
                 notes.append(f"Protected: the role {words(name)}, whose sessions are left alone.")
             else:
                 roles.append(Holder(ROLE, name))
@@ -131,6 +131,8 @@ class SessionActivities(StepRoom):
         Raises:
             TargetGone: The role or user does not exist.
         """
+        if self._iam.is_caller(holder.kind, holder.name):
+            return f"{holder} is Firebreak's own; its sessions are left alone."
         if holder.kind == USER:
             self._iam.user(holder.name)
             return ""
@@ -139,8 +141,6 @@ class SessionActivities(StepRoom):
         role = self._iam.role(holder.name)
         if role["Path"].startswith(_SERVICE_LINKED):
             return f"{holder} is linked to a service of AWS; nobody can end its sessions."
-        if self._accounts.is_own(holder.name):
-            return f"{holder} is Firebreak's own; its sessions are left alone."
         return ""
 
     def _before(self, ref: ResourceRef, holder: Holder) -> JsonValue:

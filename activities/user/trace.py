@@ -42,7 +42,7 @@ def trace(cloudtrail: CloudTrail, account: str, key_id: str, finding: Finding) -
     """Follow a session's access key back to the user whose key made it.
 
     Args:
-        cloudtrail: The events of the cluster's region.
+        cloudtrail: The events of our account.
         account: Ours; users of another one are out of reach.
         key_id: The session's, `ASIA…`.
         finding: When the session was in use.
@@ -56,8 +56,7 @@ def trace(cloudtrail: CloudTrail, account: str, key_id: str, finding: Finding) -
         event = _issuing(cloudtrail, looked_for, until - 2 * _LONGEST_SESSION, until + timedelta(minutes=15))
         if event is None:
             return Caller(
-                f"CloudTrail in this region has no event that gave out {words(looked_for)}; STS's global endpoint"
-                " records in us-east-1."
+                f"CloudTrail has no event in {' or '.join(cloudtrail.regions)} that gave out {words(looked_for)}."
             )
         identity = _mapping(event.get("userIdentity"))
         who, its_key = str(identity.get("userName", "")), str(identity.get("accessKeyId", ""))

@@ -21,30 +21,44 @@ PACE_SECONDS = 0.5
 https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html"""
 
 
+GLOBAL_REGION = "us-east-1"
+"""Where calls to IAM, and to the global endpoint of STS, are recorded in the partition `aws`.
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html#cloudtrail-concepts-global-service-events"""
+
+
 class CloudTrail(Service):
-    """The events of one account and region. Those of STS's global endpoint are recorded in us-east-1 alone."""
+    """The events of one account."""
 
     @property
-    def _client(self) -> CloudTrailClient:
-        client: CloudTrailClient = self._sdk.client("cloudtrail")
-        return client
+    def regions(self) -> tuple[str, ...]:
+        """Where something can be recorded that an identity of ours did: our region, and that of global services."""
+        own = self._sdk.region
+        partition_of_its_own = own.startswith(("cn-", "us-gov-"))
+        return (own,) if partition_of_its_own else tuple(dict.fromkeys((own, GLOBAL_REGION)))
 
     def events(
         self, attribute: Attribute, value: str, since: datetime, until: datetime, most: int
     ) -> Iterator[EventTypeDef]:
-        """The newest events that have one attribute; AWS takes one in a lookup.
+        """The newest events that have one attribute, region by region; AWS takes one attribute in a lookup.
 
         Args:
             attribute: What to look for.
             value: Its value, exactly.
             since: Not before.
             until: Not after.
-            most: No more events than that.
+            most: No more events than that from each region.
         """
+        for region in self.regions:
+            yield from self._in(region, attribute, value, since, until, most)
+
+    def _in(
+        self, region: str, attribute: Attribute, value: str, since: datetime, until: datetime, most: int
+    ) -> Iterator[EventTypeDef]:
+        client: CloudTrailClient = self._sdk.client("cloudtrail", region)
         token, seen = "", 0
         while seen < most:
             with translated("cloudtrail:LookupEvents"):
-                page = self._client.lookup_events(
+                page = client.lookup_events(
                     LookupAttributes=[{"AttributeKey": attribute, "AttributeValue": value}],
                     StartTime=since,
                     EndTime=until,

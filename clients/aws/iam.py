@@ -36,6 +36,12 @@ class Iam(Service):
         with translated("sts:GetCallerIdentity"):
             return client.get_caller_identity()["Arn"]
 
+    def is_caller(self, kind: str, name: str) -> bool:
+        """Whether we ourselves act as a `user` or `role`: who takes away our own credentials can undo nothing more."""
+        word, *parts = self.caller_arn().rpartition(":")[2].split("/")
+        own = parts[0] if word == "assumed-role" else parts[-1] if parts else ""
+        return own.lower() == name.lower() and word == ("assumed-role" if kind == "role" else "user")
+
     # Access keys
 
     def access_keys(self, user: str) -> dict[str, str]:

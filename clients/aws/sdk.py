@@ -35,7 +35,7 @@ class Sdk:
         self._soon = self._config.merge(Config(connect_timeout=min(2, timeout[0]), read_timeout=min(5, timeout[1])))
         with translated("AWS configuration"):
             self._session = boto3.Session(region_name=region or None)
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         if not self._session.region_name:
             raise InputError("AWS_DEFAULT_REGION", "a region")
@@ -45,14 +45,18 @@ class Sdk:
         """The region in which the services are asked."""
         return str(self._session.region_name)
 
-    def client(self, service: str) -> Any:
-        """The client of a service; a service's model costs up to 20 MB, so none is made that nobody asks for."""
+    def client(self, service: str, region: str = "") -> Any:
+        """The client of a service, in our region unless another is named.
+
+        A service's model costs up to 20 MB, so none is made that nobody asks for.
+        """
+        where = (service, region or self.region)
         with self._lock:
-            if service not in self._clients:
+            if where not in self._clients:
                 config = self._soon if service == "guardduty" else self._config
                 with translated("AWS configuration"):
-                    self._clients[service] = self._session.client(service, config=config)  # type: ignore[call-overload]
-            return self._clients[service]
+                    self._clients[where] = self._session.client(service, where[1], config=config)  # type: ignore[call-overload]
+            return self._clients[where]
 
 
 class Service:

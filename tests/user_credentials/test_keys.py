@@ -223,3 +223,14 @@ def test_a_protected_user_behind_a_session_is_not_touched(stack: StackInfo, iam:
     planned = rooms.plan(request(CALLER, about_role("r", session), incident()))
     assert planned.blocked and "Protected" in planned.failures[0].message
     assert iam.keys(user) == {key: "Active"}
+
+
+def test_the_key_that_firebreak_itself_may_use_is_not_touched(
+    iam: Iam, rooms: Rooms, doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, other = iam.user(), iam.user()
+    key, innocent = iam.key(user), iam.key(other)
+    monkeypatch.setattr(doors.aws.iam, "caller_arn", lambda: f"arn:aws:iam::{ACCOUNT}:user/team/{user.upper()}")
+    planned = rooms.plan(request(OFF, about_user(user, key), incident()))
+    assert planned.blocked and "Firebreak itself" in planned.failures[0].message
+    assert rooms.plan(request(OFF, about_user(other, innocent), incident())).changes

@@ -12,7 +12,17 @@ import pytest
 from activities.doors import Doors
 from activities.user.documents import revoke_document, revoked_before
 from errors import Forbidden
-from tests.user_credentials.support import REVOKE, Iam, Rooms, about_role, about_user, incident, refusing, request
+from tests.user_credentials.support import (
+    ACCOUNT,
+    REVOKE,
+    Iam,
+    Rooms,
+    about_role,
+    about_user,
+    incident,
+    refusing,
+    request,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -123,3 +133,13 @@ def test_a_refusal_of_iam_is_never_reported_as_done(iam: Iam, doors: Doors) -> N
     assert not outcome.complete and outcome.failures[0].code == "Forbidden"
     assert "no sessions ended" in outcome.summary
     assert iam.policies(role) == {}
+
+
+def test_firebreak_s_own_sessions_are_left_alone(
+    iam: Iam, rooms: Rooms, doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role, user = iam.role(), iam.user()
+    monkeypatch.setattr(doors.aws.iam, "caller_arn", lambda: f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/pod")
+    assert "own" in rooms.plan(request(STEP, about_role(role), incident())).skip
+    monkeypatch.setattr(doors.aws.iam, "caller_arn", lambda: f"arn:aws:sts::{ACCOUNT}:assumed-role/{user}/pod")
+    assert rooms.plan(request(STEP, about_user(user, "AKIAEXAMPLE0"), incident())).changes
