@@ -194,9 +194,10 @@ class Kubernetes:
         uid: str,
         resource_version: str | None = None,
         grace_seconds: int | None = None,
+        orphan: bool = False,
         control: bool = False,
     ) -> None:
-        """Delete one object, and never another one under its name.
+        """Delete one object, and never another one under its name; with `orphan` what it owns stays.
 
         Raises:
             Conflict: Another uid (or resourceVersion) stands there.
@@ -206,6 +207,8 @@ class Kubernetes:
         body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
         if grace_seconds is not None:
             body["gracePeriodSeconds"] = grace_seconds
+        if orphan:
+            body["propagationPolicy"] = "Orphan"
         self._mutate("DELETE", path, body, control=control)
 
     def stream(self, path: str, **query: str) -> Iterator[bytes]:

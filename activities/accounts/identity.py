@@ -72,7 +72,8 @@ class IdentityKind:
     def _remove(self, ref: ResourceRef) -> None:
         path = object_path("ServiceAccount", ref.namespace, ref.name)
         try:
-            self._kubernetes.delete(path, uid=ref.uid)
+            # What names the account as its owner is not to go with the old uid.
+            self._kubernetes.delete(path, uid=ref.uid, orphan=True)
         except (Conflict, TargetGone):
             # Another uid stands there, or nothing: either way the old identity is gone.
             return

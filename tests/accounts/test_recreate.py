@@ -147,6 +147,20 @@ def test_healthy_pods_are_restarted_and_held_ones_are_not(doors: Doors, admin: K
     assert bare.uid
 
 
+def test_what_the_account_owns_outlives_its_identity(doors: Doors, admin: KubeApi, namespace: str) -> None:
+    uid = make_account(admin, namespace, "api")["metadata"]["uid"]
+    owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "api", "uid": uid}
+    admin.request("POST", path(namespace, "configmaps"), {"metadata": {"name": "kept", "ownerReferences": [owner]}})
+    assert carry_out(doors, request_for(namespace, "api")).complete
+
+    def orphaned() -> bool:
+        found = read(admin, path(namespace, "configmaps", "kept"))
+        assert found is not None, "it went with the old uid"
+        return "ownerReferences" not in found["metadata"]
+
+    eventually(orphaned)
+
+
 @pytest.mark.parametrize("mutations", [0, 1, 2])
 def test_killed_anywhere_and_run_again_it_ends_in_the_same_state(
     doors: Doors, admin: KubeApi, namespace: str, mutations: int
