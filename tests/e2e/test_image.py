@@ -1,0 +1,137 @@
+"""A compromised image: refused, contained wherever it runs, kept, replaced, archived, deleted; or let in again (I)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from activities.image.evidence import folder, is_exported
+from activities.image.refusal import policy_name
+from contracts.states import Containment, IncidentState
+from devstack.kube import KubeApi, KubeError
+from devstack.stack import StackInfo
+from evidence.store import read_bytes
+from tests.assess.support import workload_of
+from tests.e2e.incident import eventually, key_of, step_state
+from tests.e2e.workloads import Json, workload
+from tests.e2e.world import World, is_held
+from tests.image.registry import Pushed, ecr_client, new_repository, push
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr.client import ECRClient
+
+MALWARE = "Execution:Kubernetes/MaliciousFile"
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+
+
+@pytest.fixture(scope="module")
+def ecr(stack: StackInfo) -> ECRClient:
+    """The registry, as whoever builds images sees it."""
+    return ecr_client(stack)
+
+
+@pytest.fixture
+def elsewhere(world: World, admin: KubeApi) -> Iterator[World]:
+    """A second namespace of the same cluster."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    admin.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    yield World(world.stack, admin, world.client, name)
+    admin.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+def deployment(name: str, image: str, *, init: str = "", replicas: int = 2) -> Json:
+    """A Deployment whose pods run an image, or begin with one."""
+    inits = [{"name": "setup", "image": init}] if init else []
+    spec: dict[str, Any] = {"containers": [{"name": "app", "image": image}], "initContainers": inits}
+    return workload("Deployment", name, replicas=replicas, pod=spec)
+
+
+def accusation(world: World, obj: Json, image: str) -> Json:
+    """A finding about malware in a container of a workload."""
+    named = workload_of(obj, "deployments") | {"Containers": [{"Name": "app", "Image": image}]}
+    return world.finding_about(obj, finding_type=MALWARE, workload=named)
+
+
+def images(world: World) -> set[str]:
+    """Every image that the pods of a namespace run or begin with."""
+    specs = [p["spec"] for p in world.pods()]
+    return {c["image"] for s in specs for c in (*s["containers"], *s.get("initContainers", ()))}
+
+
+def status(ecr: ECRClient, image: Pushed) -> str:
+    """What ECR says of an image, or "gone"."""
+    found = ecr.describe_images(repositoryName=image.repository, filter={"imageStatus": "ANY"})["imageDetails"]
+    return next((i["imageStatus"] for i in found if i["imageDigest"] == image.digest), "gone")
+
+
+async def test_an_image_is_contained_wherever_it_runs_replaced_and_taken_out_of_the_registry(
+    world: World, elsewhere: World, admin: KubeApi, ecr: ECRClient
+) -> None:
+    repository = new_repository(ecr)
+    bad, fixed = push(ecr, *repository, "1.0"), push(ecr, *repository, "1.1")
+    web = world.create(deployment("web", bad.by_digest))
+    elsewhere.create(deployment("batch", "registry.example/batch:1", init=bad.by_digest, replicas=1))
+    elsewhere.create(deployment("other", "registry.example/other:1", replicas=1))
+    await world.ready("web", 2)
+    await elsewhere.ready("batch", 1)
+    await elsewhere.ready("other", 1)
+    incident = await world.start(accusation(world, web, bad.by_digest))
+
+    view = await incident.contained()
+    held = {p["metadata"]["labels"]["app"]: is_held(p) for p in (*world.pods(), *elsewhere.pods())}
+    assert held == {"web": True, "batch": True, "other": False}
+    # Whoever makes a pod with it now is refused, in every namespace.
+    with pytest.raises(KubeError, match=policy_name(bad.by_digest)):
+        body = {"metadata": {"name": "again"}, "spec": {"containers": [{"name": "a", "image": bad.by_digest}]}}
+        admin.request("POST", f"/api/v1/namespaces/{elsewhere.namespace}/pods", body)
+    assert status(ecr, bad) == "ACTIVE"
+
+    await incident.approve("eradicate", image=fixed.by_digest)
+    view = await incident.result()
+    assert view.state is IncidentState.REMEDIATED, view.failures
+    assert view.containment is Containment.VERIFIED
+    done = {s: step_state(view, f"image.{s}") for s in ("block", "export", "scan", "redeploy", "archive", "delete")}
+    assert set(done.values()) == {"done"}, done
+    await world.ready("web", 2)
+    await elsewhere.ready("batch", 1)
+    assert images(world) == {fixed.by_digest}
+    assert images(elsewhere) == {"registry.example/batch:1", fixed.by_digest, "registry.example/other:1"}
+    assert (status(ecr, bad), status(ecr, fixed)) == ("gone", "ACTIVE")
+    store, prefix = world.evidence(), key_of(view).evidence_prefix
+    assert is_exported(store, prefix, bad.digest)
+    assert read_bytes(store, f"{prefix}/{folder(bad.digest)}/manifest.json") == bad.manifest
+    # Nodes keep a copy of its layers, so it stays refused after the incident.
+    assert admin.request("GET", f"{POLICIES}/{policy_name(bad.by_digest)}")
+
+
+async def test_release_lets_the_image_in_again_and_leaves_the_registry_alone(
+    world: World, elsewhere: World, admin: KubeApi, ecr: ECRClient
+) -> None:
+    repository = new_repository(ecr)
+    bad = push(ecr, *repository, "1.0")
+    web = world.create(deployment("web", bad.by_digest, replicas=1))
+    elsewhere.create(deployment("batch", "registry.example/batch:1", init=bad.by_digest, replicas=1))
+    await world.ready("web", 1)
+    await elsewhere.ready("batch", 1)
+    before = world.state(), elsewhere.state()
+    incident = await world.start(accusation(world, web, bad.by_digest))
+    await incident.contained()
+    await incident.waiting("eradicate")
+
+    view = await incident.release()
+    assert view.state is IncidentState.RELEASED
+    assert view.containment is Containment.RELEASED
+    with pytest.raises(KubeError, match="404"):
+        admin.request("GET", f"{POLICIES}/{policy_name(bad.by_digest)}")
+    assert (world.marks(), elsewhere.marks()) == ({}, {})
+    assert (world.state(), elsewhere.state()) == before
+    assert status(ecr, bad) == "ACTIVE"
+    # It is admitted again: a pod that goes comes back.
+    pod = elsewhere.pods()[0]["metadata"]
+    admin.request("DELETE", f"/api/v1/namespaces/{elsewhere.namespace}/pods/{pod['name']}")
+    await eventually(
+        lambda: [p for p in elsewhere.pods() if p["metadata"]["uid"] != pod["uid"]], "another pod in its place"
+    )
