@@ -8,17 +8,14 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-from pydantic import JsonValue
 
 from activities.doors import Doors
+from activities.secrets.taken import Identity, taken_away, with_lost_groups
 from clients.kubernetes import JsonObject
-from clients.paths import list_path, object_path
-from errors import FirebreakError, Throttled, Unavailable
+from clients.paths import list_path
 from findings.subject import Subject, SubjectKind
 from plans.causes import account_username
 from plans.model import Change
@@ -30,14 +27,6 @@ _VERBS = ("get", "list")
 """Either gives values. Who may only watch gets them too, but no role in use grants that alone."""
 _MOST_REVIEWS = 1000
 _PARALLEL = 8
-_BINDINGS = ("ClusterRoleBinding", "RoleBinding")
-
-
-class Identity(NamedTuple):
-    """Somebody as the API server knows him."""
-
-    username: str
-    groups: tuple[str, ...]
 
 
 @dataclass
@@ -87,12 +76,14 @@ def readable(
     Raises:
         Throttled, Unavailable: The API server does not answer.
     """
-    found = Readable()
-    for namespace, names in _taken_away(doors, who, made):
-        if names:
-            found.names |= {(namespace or ns, n) for n in names for ns, n_ in map(name_of, secrets) if n_ == n}
+    found, changes = Readable(), tuple(made)
+    who = with_lost_groups(who, changes)
+    for lost in taken_away(doors, who, changes):
+        if lost.names:
+            there = map(name_of, secrets)
+            found.names |= {s for s in there if s[1] in lost.names and lost.namespace in ("", s[0])}
         else:
-            found.namespaces.add(namespace)
+            found.namespaces.add(lost.namespace)
     if "" in found.namespaces or _any_allowed(doors, who, "", ""):
         found.namespaces.add("")
         return found
@@ -159,43 +150,3 @@ def _allowed(doors: Doors, who: Identity, verb: str, namespace: str, name: str) 
     }
     answer = doors.kubernetes.create(list_path("SubjectAccessReview"), review, control=True)
     return bool((answer.get("status") or {}).get("allowed"))
-
-
-def _taken_away(doors: Doors, who: Identity, made: Iterable[Change]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Per rule on Secrets in a role that the identity was bound to: the namespace, and the names, none meaning all."""
-    for change in made:
-        ref = change.resource
-        gone = [s for f, value in change.before.items() if change.after.get(f) is None for s in _entries(value)]
-        if ref.kind not in _BINDINGS or not any(_means(s, who) for s in gone):
-            continue
-        for rule in _rules(doors, ref.kind, ref.namespace, ref.name):
-            if _reads_secrets(rule):
-                yield ref.namespace, tuple(rule.get("resourceNames") or ())
-
-
-def _entries(value: JsonValue) -> list[Mapping[str, object]]:
-    """The subjects in a recorded field: one subject's entries (activities.changes.bindings), or a whole binding's."""
-    found = (value.get("entries") or value.get("subjects")) if isinstance(value, dict) else None
-    return [s for s in found if isinstance(s, dict)] if isinstance(found, list) else []
-
-
-def _means(subject: Mapping[str, object], who: Identity) -> bool:
-    return subject.get("name") == who.username or (subject.get("kind") == "Group" and subject.get("name") in who.groups)
-
-
-def _rules(doors: Doors, kind: str, namespace: str, name: str) -> list[JsonObject]:
-    try:
-        role = doors.bindings.get(object_path(kind, namespace, name)).get("roleRef") or {}
-        place = namespace if role.get("kind") == "Role" else ""
-        found = doors.kubernetes.get(object_path(str(role.get("kind")), place, str(role.get("name"))))
-    except (Throttled, Unavailable):
-        raise
-    except FirebreakError:
-        # The binding or its role is gone, and with it what could be known.
-        return []
-    return list(found.get("rules") or ())
-
-
-def _reads_secrets(rule: JsonObject) -> bool:
-    groups, resources, verbs = (set(rule.get(k) or ()) for k in ("apiGroups", "resources", "verbs"))
-    return bool(groups & {"", "*"} and resources & {"secrets", "*"} and verbs & {"get", "list", "watch", "*"})

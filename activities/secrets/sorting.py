@@ -113,7 +113,9 @@ def _known(
     found: set[SecretName] = set()
     there = {name_of(s) for s in secrets}
     for subject in subjects:
-        access = readable(doors, identity_of(subject), secrets, request.made, near=subject.namespace)
+        # A service account is never cut off: what the path took away, it took from others.
+        made = () if subject.kind is SubjectKind.SERVICE_ACCOUNT else request.made
+        access = readable(doors, identity_of(subject), secrets, made, near=subject.namespace)
         found |= {n for n in there if access.covers(n)} | (mounted(doors, subject) & there)
         if access.unasked:
             notes.append(

@@ -1,0 +1,56 @@
+"""What an identity had before the incident took it away, from the record alone."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from activities.doors import Doors
+from activities.secrets.taken import Identity, Lost, taken_away, with_lost_groups
+from plans.model import Change, ResourceRef
+
+WHO = Identity("arn:aws:iam::123456789012:user/jane", ("system:authenticated",))
+POLICY = "arn:aws:eks::aws:cluster-access-policy"
+CLUSTER = {"type": "cluster", "namespaces": []}
+NOBODY = cast(Doors, None)
+
+
+def entry(*policies: dict[str, Any], groups: tuple[str, ...] = ()) -> Change:
+    ref = ResourceRef(kind="AccessEntry", name=WHO.username, uid="e-1")
+    before: dict[str, Any] = {"/policies": [*policies], "/kubernetesGroups": [*groups]}
+    return Change(
+        step="user.cut_off", resource=ref, summary="", before=before, after={"/policies": [], "/kubernetesGroups": []}
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "scope", "lost"),
+    [
+        ("AmazonEKSClusterAdminPolicy", CLUSTER, [Lost("")]),
+        ("AmazonEKSEditPolicy", {"type": "namespace", "namespaces": ["a", "b"]}, [Lost("a"), Lost("b")]),
+        ("AmazonEKSViewPolicy", CLUSTER, []),
+        ("AmazonEKSAdminViewPolicy", CLUSTER, [Lost("")]),
+        ("OfTomorrowPolicy", CLUSTER, [Lost("")]),
+    ],
+)
+def test_access_policies_say_what_could_be_read(policy: str, scope: dict[str, Any], lost: list[Lost]) -> None:
+    made = entry({"policyArn": f"{POLICY}/{policy}", "accessScope": scope})
+    assert list(taken_away(NOBODY, WHO, [made])) == lost
+
+
+def test_groups_of_an_entry_and_of_a_row_count() -> None:
+    row: dict[str, Any] = {"userarn": WHO.username, "username": "jane", "groups": ["ops"]}
+    ref = ResourceRef(kind="AwsAuthRow", namespace="kube-system", name="aws-auth", uid="c-1")
+    field = "/data/mapUsers/x"
+    taken = Change(
+        step="user.cut_off", resource=ref, summary="", before={field: {"rows": [{"row": row}]}}, after={field: None}
+    )
+    found = with_lost_groups(WHO, [entry(groups=("auditors",)), taken])
+    assert found.groups == ("system:authenticated", "auditors", "ops")
+    assert found.username == WHO.username
+
+
+def test_nothing_taken_is_nothing_lost() -> None:
+    assert with_lost_groups(WHO, []) == WHO
+    assert list(taken_away(NOBODY, WHO, [])) == []
