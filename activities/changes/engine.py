@@ -142,19 +142,28 @@ def _carry_out(kind: Kind, change: Change, record: Record | None = None, *, trie
         tried: An attempt before this one may have made the change and not have learned how the service wrote it: more
             than was asked for is then no sign of somebody else.
     """
+
+    def standing(now: Values) -> Values | None:
+        left = record.left if record is not None and record.change.after == change.after else None
+        wished = _covered(kind, now, change.after) or (left is not None and _covered(kind, now, left))
+        if wished or (left is None and tried and _includes(now, change.after)):
+            return {field: now.get(field) for field in change.after}
+        return None
+
     now = kind.read(change.resource, tuple(change.after))
-    left = record.left if record is not None else None
-    if (
-        _covered(kind, now, change.after)
-        or (left is not None and record and record.change.after == change.after and _covered(kind, now, left))
-        or (left is None and tried and _includes(now, change.after))
-    ):
-        return {field: now.get(field) for field in change.after}
+    if (stands := standing(now)) is not None:
+        return stands
     for field, before in change.before.items():
         if not same(now.get(field), before) and not _left(kind, now.get(field), change.after[field]):
             what = field or "it"
             raise Conflict(f"{change.resource}: {what} was changed by somebody since the step was planned")
-    return kind.write(change.resource, now, change.after) or change.after
+    try:
+        return kind.write(change.resource, now, change.after) or change.after
+    except Conflict:
+        # Most likely another incident makes the same change at the same moment.
+        if (stands := standing(kind.read(change.resource, tuple(change.after)))) is not None:
+            return stands
+        raise
 
 
 def _is_ours(kind: Kind, now: Any, field: str, record: Record, own: Change) -> bool:
