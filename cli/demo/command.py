@@ -13,7 +13,7 @@ from cli.output import Output
 def demo(
     path: Annotated[
         str,
-        typer.Option("--path", metavar="PATH", help="pod, configuration, or all: which path to show."),
+        typer.Option("--path", metavar="PATH", help="pod, configuration, user, image, node, or all."),
     ] = "pod",
     approve: Annotated[
         str,

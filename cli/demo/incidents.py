@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,13 @@ from cli.watching import Goal, follow_until, over, wait_until_over, waiting
 from contracts.incidents import GateView, IncidentView
 from contracts.names import Handler
 from contracts.states import Containment, GateState, Verb
-from contracts.steps import TaskDone
+from contracts.steps import VERBS, TaskDone
 from findings.reader import read_findings
 from intake.start import start_incident
+
+_PREVIEW_SECONDS = 8.0
+_MOST_ASKED = 3
+"""A gate waits again when a step behind it failed; the demo does not approve that without end."""
 
 
 class Incidents:
@@ -80,6 +86,7 @@ class Incidents:
             only: Decide at no other gate.
             stop: Ends the waiting too.
         """
+        asked = Counter[str]()
         while True:
             reading = await self.follow(incident, lambda r: _over_or_asks(r, only) or (stop is not None and stop(r)))
             code = over(reading)
@@ -90,6 +97,11 @@ class Incidents:
             if not gates:
                 await self._do_tasks(incident, view)
                 continue
+            asked[gates[0].gate.value] += 1
+            if asked[gates[0].gate.value] > _MOST_ASKED:
+                failed = "; ".join(f"{f.step} {f.target}: {f.message}" for f in view.failures[:5])
+                raise DemoError(f"gate {gates[0].gate.value} asks again and again: {clean(failed, 500)}")
+            view = await self._previewed(incident, gates[0])
             reading, code = await self._decide_one(incident, view, gates[0], image)
             if over(reading) is not None:
                 return reading, code
@@ -104,6 +116,16 @@ class Incidents:
         code = await release_incident(incident, reason=reason, by="", wait=True, output=self._teller.quiet())
         if code is not Code.DONE:
             raise DemoError(f"the incident could not be released; see `firebreak show {incident}`")
+
+    async def _previewed(self, incident: str, gate: GateView) -> IncidentView:
+        """The view once it says what the steps behind the gate would do; what cannot be read is not waited for."""
+        end = time.monotonic() + _PREVIEW_SECONDS
+        expected = {step for step in gate.steps if step in VERBS}
+        reading = await self.follow(
+            incident,
+            lambda r: over(r) is not None or expected <= set(view_of(r).previews) or time.monotonic() > end,
+        )
+        return view_of(reading)
 
     async def _decide_one(self, incident: str, view: IncidentView, gate: GateView, image: str) -> tuple[Reading, Code]:
         verb, reason = self._verdict(view, gate, image)

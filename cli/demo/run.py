@@ -13,10 +13,13 @@ from pydantic import JsonValue
 
 from cli.connect import connect, run_async
 from cli.demo.configuration import ConfigurationScene
+from cli.demo.image import ImageScene
 from cli.demo.incidents import Incidents
+from cli.demo.node import NodeScene
 from cli.demo.pod import PodScene
 from cli.demo.stage import Worker, await_worker, stage, worker_process
 from cli.demo.telling import Teller
+from cli.demo.user import UserScene
 from cli.ending import Code
 from cli.output import Output
 from errors import InputError
@@ -35,6 +38,9 @@ class _Plays(Protocol):
 SCENES: dict[str, Callable[[Teller, Incidents, KubeApi], _Plays]] = {
     "pod": PodScene,
     "configuration": ConfigurationScene,
+    "user": UserScene,
+    "image": ImageScene,
+    "node": NodeScene,
 }
 """By path."""
 ALL = "all"

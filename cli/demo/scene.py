@@ -34,8 +34,8 @@ class Scene(ABC):
     path: ClassVar[Path]
     attack: ClassVar[str]
     """The title of its first part: what is wrong."""
-    image: ClassVar[str] = ""
-    """The fixed image for an approval that needs one."""
+    fixed_image: str = ""
+    """For an approval that needs one; `prepare` may set it."""
 
     def __init__(self, teller: Teller, incidents: Incidents, admin: KubeApi) -> None:
         self.teller = teller
@@ -66,7 +66,7 @@ class Scene(ABC):
         held = self.state()
         self.teller.state(f"containment {contained.containment.value}", held, before)
         self.teller.title(f"Path {self.path.value}, 3  What waits for a person")
-        reading, code = await self._incidents.decide(incident, self.image)
+        reading, code = await self._incidents.decide(incident, self.fixed_image)
         if code is not Code.DONE:
             tell("nothing more is done; what is contained stays so until somebody releases it:", "bold yellow")
             await self._incidents.release(incident, "denied in the demo")
