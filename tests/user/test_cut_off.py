@@ -6,8 +6,11 @@ import dataclasses
 from typing import Any
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from activities.doors import Doors
+from activities.sweep import SweepActivities
+from contracts.activities import SweepRequest
 from contracts.states import Containment
 from contracts.steps import StepOutcome
 from devstack.kube import KubeApi
@@ -16,6 +19,7 @@ from findings.model import AccessKey
 from tests.isolation.support import Killed
 from tests.user.support import (
     ACCOUNT,
+    CLUSTER,
     NODE,
     NODE_ROW,
     PLATFORM,
@@ -430,3 +434,27 @@ def test_kubernetes_admin_is_the_identity_behind_its_key(rooms: Rooms, entries: 
     outcome, _ = rooms.carry_out(request(about("kubernetes-admin", "system:masters", key=key), incident()))
     assert contained(outcome), outcome
     assert (entries.state(arn) or {})["policies"] == {}
+
+
+def test_somebody_who_lets_it_in_again_is_noticed_and_release_still_restores_the_first_state(
+    rooms: Rooms, doors: Doors, entries: Entries, aws_auth: AwsAuth
+) -> None:
+    name = fresh("role")
+    arn = entries.make(role_arn(name), groups=("developers",))
+    aws_auth.write(NODE_ROW + user_row(arn, "dev", "developers"))
+    before = (entries.state(arn), aws_auth.data)
+    key = incident()
+    asked = request(about(session_of(name)), key)
+    _, changes = rooms.carry_out(asked)
+    sweep = SweepActivities(doors).sweep_held_objects
+    assert key.workflow_id not in ActivityEnvironment().run(sweep, SweepRequest(cluster=CLUSTER)).broken
+    entries.grant(arn, "Edit")
+    aws_auth.edit("mapRoles", "- what: [is this\n")
+    broken = ActivityEnvironment().run(sweep, SweepRequest(cluster=CLUSTER)).broken[key.workflow_id]
+    assert "not as it was left" in broken
+    aws_auth.edit("mapRoles", NODE_ROW)
+    outcome, changes = rooms.carry_out(asked.model_copy(update={"made": changes}))
+    assert contained(outcome), outcome
+    assert key.workflow_id not in ActivityEnvironment().run(sweep, SweepRequest(cluster=CLUSTER)).broken
+    assert not rooms.release(key, changes).kept
+    assert (entries.state(arn), aws_auth.data) == before
