@@ -36,6 +36,11 @@ class ContainmentLoop:
         """While pods are being replaced, their labels and their absence prove nothing."""
         self.idle = False
 
+    @property
+    def woken(self) -> bool:
+        """Whether somebody has asked to look again and nobody has looked yet."""
+        return self._wake
+
     def wake(self) -> None:
         """Look again now: drift, a repeat, or a retry."""
         self._wake = True

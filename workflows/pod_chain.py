@@ -40,7 +40,8 @@ class PodChain:
     @property
     def resting(self) -> bool:
         """Whether a new run could go on from here."""
-        return self._rest.resting and (self._containment is None or self._containment.idle)
+        loop = self._containment
+        return self._rest.resting and (loop is None or (loop.idle and not loop.woken))
 
     @property
     def finished(self) -> bool:

@@ -40,12 +40,14 @@ class StepChain:
     @property
     def resting(self) -> bool:
         """Whether a new run could go on from here."""
-        return self._rest.resting and self._containment.idle and not self._previewing
+        # What a signal has just asked for is not lost between two runs.
+        asked = self._containment.woken or self._next() is not None
+        return self._rest.resting and self._containment.idle and not self._previewing and not asked
 
     @property
     def finished(self) -> bool:
         """Whether all is done that there is to do, and nobody is just looking again."""
-        return self._finished and self._containment.idle
+        return self._finished and self._containment.idle and not self._containment.woken
 
     def wake(self) -> None:
         """Look again whether containment holds."""

@@ -48,6 +48,11 @@ class StepContainment:
         """Whether anything that the steps did is still kept up."""
         return any(self._state.held.get(s.step, False) for s in self._steps)
 
+    @property
+    def woken(self) -> bool:
+        """Whether somebody has asked to look again and nobody has looked yet."""
+        return self._wake
+
     def wake(self) -> None:
         """Look again now."""
         self._wake = True
@@ -81,7 +86,7 @@ class StepContainment:
         while not stopping():
             if not rest:
                 await self._contain(stopping)
-            rest, self._wake = False, False
+            rest = False
             self.idle = True
             await outlive(workflow.wait_condition(lambda: stopping() or self._wake or self._may() != self._allowed))
             self.idle = False
@@ -93,12 +98,12 @@ class StepContainment:
         dense_until = workflow.now() + DENSE_PERIOD
         backoff = FIRST_BACKOFF
         while not stopping():
-            self._allowed = self._may()
+            # Whoever asks from now on may know of something that this round has not seen.
+            self._allowed, self._wake = self._may(), False
             if await self._round():
                 self.tried = True
                 return
             self.tried = True
-            self._wake = False
             dense = workflow.now() < dense_until
             self.idle = not dense
             try:
