@@ -127,9 +127,20 @@ class Engine:
                 return f"{change.resource}: left as it is, because somebody changed {what}"
             kind.write(change.resource, now, change.before)
         except TargetGone:
-            # Nothing is left that could be put back.
-            return ""
+            return _gone(kind, change)
         return ""
+
+
+def _gone(kind: Kind, change: Change) -> str:
+    """What is to be said when the object is gone: nothing, unless another one in its place has not the old fields."""
+    ref = change.resource
+    try:
+        now = kind.read(ref.model_copy(update={"uid": ""}), tuple(change.before))
+    except TargetGone:
+        return ""
+    if all(same(now.get(f), value) for f, value in change.before.items()):
+        return ""
+    return f"{ref}: left as it is, because another object stands under its name now"
 
 
 def _carry_out(kind: Kind, change: Change, record: Record | None = None, *, tried: bool = False) -> Values:
