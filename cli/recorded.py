@@ -37,6 +37,11 @@ class Recorded:
         return self.assessment.pods if self.assessment else PodTargets()
 
     @property
+    def image_pods(self) -> PodTargets:
+        """The pods of a compromised image that were contained beside them."""
+        return self.assessment.image_pods if self.assessment else PodTargets()
+
+    @property
     def standing(self) -> tuple[Change, ...]:
         """The changes that may stand, in the order in which they were made."""
         return tuple(c for c in self.changes.values() if c.key not in self.undone)
@@ -65,7 +70,8 @@ async def read_record(client: Client, described: WorkflowExecutionDescription) -
             completed = event.activity_task_completed_event_attributes
             if completed.scheduled_event_id == assessing:
                 record.assessment = await _decode(client, completed.result, Assessment)
-                record.changes.update({c.key: c for c in record.assessment.changes})
+                found = (*record.assessment.changes, *record.assessment.image_changes)
+                record.changes.update({c.key: c for c in found})
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
             signaled = event.workflow_execution_signaled_event_attributes
             if signaled.signal_name == Handler.PROGRESS.value:

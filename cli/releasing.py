@@ -119,18 +119,21 @@ async def _start_release(
     view = reading.view
     if view is not None:
         undone = set(view.undone)
-        changes, pods = tuple(c for c in view.changes if c.key not in undone), view.pods
+        changes = tuple(c for c in view.changes if c.key not in undone)
+        pods, image_pods = view.pods, view.image_pods
         first_run = view.run_id or described.run_id
     else:
         # Somebody ended the workflow from outside, so it left no result; what it changed stands in its history.
         record = await read_record(client, described)
-        changes, pods, first_run = record.standing, record.pods, record.first_run
+        changes, first_run = record.standing, record.first_run
+        pods, image_pods = record.pods, record.image_pods
     await client.start_workflow(
         WorkflowName.RELEASE_CONTAINMENT.value,
         ReleaseInput(
             incident=IncidentKey(workflow_id=described.id, run_id=first_run),
             changes=changes,
             pods=pods,
+            image_pods=image_pods,
             by=order.by,
             reason=order.reason,
         ),

@@ -113,12 +113,13 @@ def _targets(view: IncidentView) -> list[RenderableType]:
     lines = [
         f"{p.namespace}/{p.name} on {p.node or 'no node'}  uid {p.uid}"
         + (f"  ({p.unreachable})" if p.unreachable else "")
-        for p in view.pods.inline
+        for p in (*view.pods.inline, *view.image_pods.inline)
     ]
-    hidden = view.pods.count - len(lines)
+    count = view.pods.count + view.image_pods.count
+    hidden = count - len(lines)
     if hidden > 0:
         lines.append(f"and {hidden} more, listed in the evidence")
-    return _section(f"Targets ({counted(view.pods.count, 'pod')})", [*lines, *other_targets(view)])
+    return _section(f"Targets ({counted(count, 'pod')})", [*lines, *other_targets(view)])
 
 
 def _steps(view: IncidentView) -> list[RenderableType]:

@@ -84,9 +84,10 @@ def _from_view(view: IncidentView) -> dict[str, JsonValue]:
 def _targets(view: IncidentView) -> dict[str, JsonValue]:
     """What the incident acts on; the targets of steps that are never carried out are not among it."""
     targets = targets_of(view)
+    pods = (*view.pods.inline, *view.image_pods.inline)
     return {
-        "pods": [{"namespace": p.namespace, "name": p.name, "uid": p.uid, "node": p.node} for p in view.pods.inline],
-        "pod_count": view.pods.count,
+        "pods": [{"namespace": p.namespace, "name": p.name, "uid": p.uid, "node": p.node} for p in pods],
+        "pod_count": view.pods.count + view.image_pods.count,
         "nodes": [{"name": t.name, "uid": t.uid} for t in targets if t.kind is TargetKind.NODE],
         "images": [{"name": t.name} for t in targets if t.kind is TargetKind.IMAGE],
         "subjects": [

@@ -221,6 +221,8 @@ class ReleaseInput(BaseModel):
     incident: IncidentKey
     changes: tuple[Change, ...] = ()
     pods: PodTargets = PodTargets()
+    image_pods: PodTargets = PodTargets()
+    """Those of the image path, where they are too many for the history to carry the change of each."""
     by: str = ""
     reason: str = ""
 
@@ -241,6 +243,8 @@ class IncidentView(BaseModel):
     paths: tuple[Path, ...] = ()
     plan: Plan | None = None
     pods: PodTargets = PodTargets()
+    image_pods: PodTargets = PodTargets()
+    """The pods that run a compromised image beside those that the finding means."""
     steps: tuple[StepStatus, ...] = ()
     gates: tuple[GateView, ...] = ()
     changes: tuple[Change, ...] = ()

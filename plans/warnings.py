@@ -42,7 +42,7 @@ def _all(s: Situation, steps: tuple[Step, ...], sample_ends_here: bool) -> Itera
             yield "Offline: the owner of the pod is not known; if it has one, its redeployment is planned too."
         return
     yield from _about_the_targets(s, s.observed)
-    if any(step.path.value == "pod" for step in steps):
+    if any(step.path.value in ("pod", "image") for step in steps):
         yield from _about_reach(s, s.observed)
         yield from _about_owners(s, s.observed)
     if any(step.path is Path.NODE for step in steps):
@@ -129,4 +129,4 @@ def _about_the_cluster(observed: Observed) -> Iterator[str]:
 
 
 def _named(s: Situation, matches: Callable[[PodFacts], bool]) -> str:
-    return listed([f"{p.namespace}/{p.name}" for p in s.pods if matches(p)])
+    return listed([f"{p.namespace}/{p.name}" for p in (*s.pods, *s.image_pods) if matches(p)])

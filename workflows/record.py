@@ -217,6 +217,7 @@ class IncidentRecord:
             paths=plan.paths if plan else (),
             plan=plan,
             pods=self.assessment.pods if self.assessment else PodTargets(),
+            image_pods=self.assessment.image_pods if self.assessment else PodTargets(),
             steps=tuple(self.steps.values()),
             gates=self.board.views() if self.board else (),
             changes=tuple(self.changes.values()),

@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from contracts.activities import Assessment, AssessRequest, ReportRequest, ReportResult, RestoreResult
-from contracts.common import IncidentKey
+from contracts.common import IncidentKey, PodTargets
 from contracts.incidents import (
     Decision,
     DecisionAnswer,
@@ -137,7 +137,14 @@ class RemediateFinding:
         await self._until(lambda: not self._paths.busy)
         left = tuple(c for c in record.changes.values() if c.key not in record.undone)
         pods = record.assessment.pods if record.assessment else record.view().pods
-        request = ReleaseInput(incident=record.key, changes=left, pods=pods, by=order.by, reason=order.reason)
+        request = ReleaseInput(
+            incident=record.key,
+            changes=left,
+            pods=pods,
+            image_pods=record.assessment.image_pods if record.assessment else PodTargets(),
+            by=order.by,
+            reason=order.reason,
+        )
         result: RestoreResult = await outlive(
             workflow.execute_child_workflow(
                 WorkflowName.RELEASE_CONTAINMENT.value,
