@@ -1,4 +1,8 @@
-"""The finding of the demo: a published capture of a real one, rewritten to mean what the demo has created."""
+"""The findings of the demo: a published capture of a real one, rewritten to mean what the demo has created, and others.
+
+The capture tells of a privileged container that a service account started, which opens every path there is. The demo's
+container is not privileged, and its scene is about pods alone, so its type says that somebody ran a command in a pod.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ _CAPTURE = "privileged-container.get-findings.json"
 _SOURCE = "aws-samples/cdk-eks-blueprints-patterns, MIT-0"
 SEVERITY = 8.0
 """The capture has 5, at which a person would have to approve containment as well."""
+_TYPE = "Execution:Kubernetes/AnomalousBehavior.ExecInPod"
 
 
 def finding_about(
@@ -35,7 +40,6 @@ def finding_about(
     finding: dict[str, Any] = copy.deepcopy(captured)
     now = datetime.now(UTC)
     seen = now - timedelta(minutes=2)
-    user = f"system:serviceaccount:{workload.namespace}:{workload.service_account}"
     arn = f"arn:aws:guardduty:{info.region}:{info.account}:detector/{info.detector_id}/finding/"
     finding_id = uuid.uuid4().hex
     finding |= {
@@ -44,9 +48,11 @@ def finding_about(
         "AccountId": info.account,
         "Region": info.region,
         "Severity": SEVERITY,
+        "Type": _TYPE,
         "CreatedAt": _time(seen + timedelta(seconds=50)),
         "UpdatedAt": _time(now),
-        "Description": captured["Description"].replace("guardduty-blueprint", info.cluster),
+        "Title": "A command was executed inside a pod in an anomalous way.",
+        "Description": f"A command was executed inside a pod of EKS Cluster {info.cluster} in an anomalous way.",
     }
     finding["Service"] |= {
         "DetectorId": info.detector_id,
@@ -54,22 +60,23 @@ def finding_about(
         "EventLastSeen": _time(seen + timedelta(seconds=1)),
     }
     call = finding["Service"]["Action"]["KubernetesApiCallAction"]
-    call["RequestUri"] = f"/api/v1/namespaces/{workload.namespace}/pods"
+    call["RequestUri"] = f"/api/v1/namespaces/{workload.namespace}/pods/{pod.name}/exec"
     cluster_arn = f"arn:aws:eks:{info.region}:{info.account}:cluster/{info.cluster}"
     finding["Resource"]["EksClusterDetails"] |= {"Name": info.cluster, "Arn": cluster_arn}
     details = finding["Resource"]["KubernetesDetails"]
-    groups = ["system:serviceaccounts", f"system:serviceaccounts:{workload.namespace}", "system:authenticated"]
-    details["KubernetesUserDetails"] |= {"Username": user, "Groups": groups}
+    caller = details.pop("KubernetesUserDetails")["Username"]
     accused = details["KubernetesWorkloadDetails"]
     accused |= {"Name": pod.name, "Uid": pod.uid, "Namespace": workload.namespace}
     repository, _, digest = workload.image.partition("@")
-    accused["Containers"][0] |= {"Name": workload.deployment, "Image": workload.image, "ImagePrefix": ""}
+    container = {"Name": workload.deployment, "Image": workload.image, "ImagePrefix": ""}
+    accused["Containers"] = [container | {"SecurityContext": {"Privileged": False}}]
     if say is not None:
         say(f"the finding is a published capture ({_SOURCE}), rewritten to mean what was just created:")
         for what, before, after in (
             ("pod", "argocd/privileged-pod", f"{workload.namespace}/{pod.name}, uid {pod.uid}"),
             ("image", "centos", f"{repository.rpartition('/')[2]}@{digest[:19]}…"),
-            ("user", "system:serviceaccount:argocd:argocd-application-controller", user),
+            ("type", captured["Type"], _TYPE),
+            ("caller", caller, "nobody, so that only the path of pods opens"),
             ("cluster", "guardduty-blueprint", info.cluster),
             ("severity", f"{captured['Severity']}", f"{SEVERITY:g}"),
             ("last seen", captured["Service"]["EventLastSeen"], _time(seen + timedelta(seconds=1))),
