@@ -37,6 +37,8 @@ VERBS: Final = MappingProxyType(
         "user.investigate": ActivityName.INVESTIGATE_SUBJECT,
         "user.delete_key": ActivityName.DELETE_KEY,
         "user.disassociate_provider": ActivityName.DISASSOCIATE_PROVIDER,
+        "pod.cut_pod_roles": ActivityName.CUT_POD_ROLES,
+        "pod.revoke_sessions": ActivityName.REVOKE_SESSIONS,
         "image.block": ActivityName.BLOCK_IMAGE,
         "image.export": ActivityName.EXPORT_IMAGE,
         "image.scan": ActivityName.SCAN_IMAGE,
@@ -55,7 +57,7 @@ VERBS: Final = MappingProxyType(
         "node.terminate": ActivityName.TERMINATE_NODE,
     }
 )
-"""Which activity carries out which step. Steps on pods are not among them: RemediatePods knows their order."""
+"""Which activity carries out which step. Those on pods themselves are not among them: RemediatePods knows their order."""
 
 _COLLECTED = ("pod.collect", "image.collect", "node.collect", "node.snapshot")
 
@@ -63,12 +65,15 @@ AFTER: Final[MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
     {
         # A holder of the source just gets a new session, so the source is contained first.
         "user.revoke_sessions": ("pod.quarantine", "image.quarantine", "user.cut_off", "user.cut_pod_roles"),
+        "pod.revoke_sessions": ("pod.quarantine", "pod.cut_pod_roles"),
         "user.delete_key": ("user.deactivate_key",),
         # An archived image cannot be copied or scanned; and only then is it certain that none of its pods came back.
         "image.archive": ("image.export", "image.scan", "image.delete_pods", "pod.delete"),
         "image.delete": ("image.export", "image.archive"),
         "image.deny_repository": ("image.export", "image.scan"),
-        # Replacing the profile takes the kubelet's identity too, and draining takes the pods: evidence comes first.
+        # Healthy pods are restarted, replacing the profile takes the kubelet's identity too, and draining takes the
+        # pods: evidence comes first.
+        "node.rotate_accounts": _COLLECTED,
         "node.replace_profile": _COLLECTED,
         "node.drain": _COLLECTED,
         "node.terminate": _COLLECTED,
@@ -81,9 +86,21 @@ AGAIN_AFTER: Final[MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
         # The kubelet renews a living pod's token for a new account too, and a living pod gets new role sessions.
         "user.recreate_account": ("pod.delete", "image.delete_pods"),
         "user.revoke_sessions": ("pod.delete", "image.delete_pods"),
+        "pod.revoke_sessions": ("pod.delete",),
     }
 )
 """Steps that are carried out once more when one of these has been done after them."""
+
+
+MOOT_AFTER: Final[MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        # A machine that has ended needs no isolation, whoever was asked for it.
+        "node.cordon": ("node.terminate",),
+        "node.protect": ("node.terminate",),
+        "node.isolate": ("node.terminate",),
+    }
+)
+"""Steps of containment that nobody has to approve any more when one of these, of the same path, has been done."""
 
 
 class Task(BaseModel):

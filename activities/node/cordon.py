@@ -57,7 +57,7 @@ class CordonActivities(StepRoom):
         verdict = Containment.INCOMPLETE if open_ones or made.failures else Containment.VERIFIED
         return StepOutcome(
             complete=verdict is Containment.VERIFIED,
-            summary=_summary("take no new pods", len(there) - len(open_ones), gone),
+            summary=_summary(len(there) - len(open_ones), gone),
             failures=made.failures,
             containment=verdict if there else verdict_without_targets(request),
             at=datetime.now(UTC),
@@ -184,6 +184,6 @@ def _annotations(step: str, machine: Machine) -> Iterator[Change]:
         )
 
 
-def _summary(what: str, count: int, gone: list[str]) -> str:
-    said = f"{count} node{'' if count == 1 else 's'} {what}"
+def _summary(count: int, gone: list[str]) -> str:
+    said = f"{count} node takes no new pods" if count == 1 else f"{count} nodes take no new pods"
     return f"{said}; gone already: {', '.join(gone[:5])}" if gone else said

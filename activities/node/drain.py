@@ -157,7 +157,11 @@ class DrainActivities(StepRoom):
             pods = self._pods(target, request)
             changes += _evictions(request.step.step, target, pods.leaving)
             notes += self._notes(target, pods)
-        return StepPlan(changes=tuple(changes), notes=tuple(notes), skip="" if changes else " ".join(notes))
+        return StepPlan(
+            changes=tuple(changes),
+            notes=tuple(notes),
+            skip="" if changes else "Nothing is left that could run elsewhere.",
+        )
 
     def _notes(self, target: Target, pods: NodePods) -> Iterator[str]:
         name = words(target.name)
