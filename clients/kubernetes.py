@@ -115,10 +115,8 @@ class Kubernetes:
         """
         return self._call("GET", path, query)
 
-    def pages(
-        self, path: str, *, limit: int | str = PAGE, metadata_only: bool = False, **query: str
-    ) -> Iterator[list[JsonObject]]:
-        """Read a list page by page, never as a whole; with `metadata_only` the server leaves the rest out.
+    def pages(self, path: str, *, limit: int | str = PAGE, **query: str) -> Iterator[list[JsonObject]]:
+        """Read a list page by page, never as a whole.
 
         If the list's snapshot expires between two pages (410), it goes on behind the last object in a newer one, as
         the API server offers: no object comes twice.
@@ -127,30 +125,24 @@ class Kubernetes:
             TargetGone: The kind does not exist.
             Conflict: The snapshot expired, and the API server offers no newer one.
         """
-        query["limit"] = str(limit)
-        accept = _METADATA if metadata_only else ""
-        text: bytes | None = _body(path, self._ask_for_page(path, query, accept))
-        while text is not None:
-            # The API server writes the next page while this one is decoded, which takes about as long. It is read
-            # before anybody works on this one: a caller may take longer than the server waits for its reader.
-            token = _token(text)
-            following = self._ask_for_page(path, query | {"continue": token}, accept) if token else None
-            page = _decoded("GET", path, text)
-            unseen = "" if token else (page.get("metadata") or {}).get("continue")
-            if unseen:
-                following = self._ask_for_page(path, query | {"continue": unseen}, accept)
-            text = _body(path, following) if following is not None else None
-            yield page.get("items") or []
+        yield from self._pages(path, query | {"limit": str(limit)})
 
-    def items(
-        self, path: str, *, limit: int | str = PAGE, metadata_only: bool = False, **query: str
-    ) -> Iterator[JsonObject]:
+    def items(self, path: str, *, limit: int | str = PAGE, **query: str) -> Iterator[JsonObject]:
         """Read a list object by object, holding one page at a time. Items of lists carry no `kind` of their own.
 
         Raises:
             TargetGone: The kind does not exist.
         """
-        for page in self.pages(path, limit=limit, metadata_only=metadata_only, **query):
+        for page in self.pages(path, limit=limit, **query):
+            yield from page
+
+    def metadata(self, path: str, **query: str) -> Iterator[JsonObject]:
+        """Read a list object by object, nothing but their metadata: the API server leaves out the rest.
+
+        Raises:
+            TargetGone: The kind does not exist.
+        """
+        for page in self._pages(path, query | {"limit": str(PAGE)}, _METADATA):
             yield from page
 
     def create(self, path: str, body: JsonObject, *, control: bool = False) -> JsonObject:
@@ -233,6 +225,20 @@ class Kubernetes:
         if self._before_mutation is not None and not control:
             self._before_mutation()
         return self._call(method, path, {}, json.dumps(body).encode(), content_type)
+
+    def _pages(self, path: str, query: Mapping[str, str], accept: str = "") -> Iterator[list[JsonObject]]:
+        text: bytes | None = _body(path, self._ask_for_page(path, query, accept))
+        while text is not None:
+            # The API server writes the next page while this one is decoded, which takes about as long. It is read
+            # before anybody works on this one: a caller may take longer than the server waits for its reader.
+            token = _token(text)
+            following = self._ask_for_page(path, {**query, "continue": token}, accept) if token else None
+            page = _decoded("GET", path, text)
+            unseen = "" if token else (page.get("metadata") or {}).get("continue")
+            if unseen:
+                following = self._ask_for_page(path, {**query, "continue": unseen}, accept)
+            text = _body(path, following) if following is not None else None
+            yield page.get("items") or []
 
     def _ask_for_page(self, path: str, query: Mapping[str, str], accept: str) -> urllib3.BaseHTTPResponse:
         try:

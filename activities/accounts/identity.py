@@ -35,7 +35,7 @@ _REPLACED = (
     "/automountServiceAccountToken",
 )
 _ADDED_TO = ("/metadata/labels", "/metadata/annotations")
-_PATIENCE, _PAUSE = 10.0, 0.1
+_PATIENCE, _PAUSE = 20.0, 0.1
 
 
 class IdentityKind:

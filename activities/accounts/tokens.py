@@ -24,6 +24,8 @@ TOKEN_SECRET: Final = "TokenSecret"  # noqa: S105 - the name of a kind
 TOKEN_TYPE: Final = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
 ACCOUNT_NAME: Final = "kubernetes.io/service-account.name"
 ACCOUNT_UID: Final = "kubernetes.io/service-account.uid"
+_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""kubectl's copy of the manifest, which no change may show (activities.changes.secrecy); kubectl writes it anew."""
 _LEGACY: Final = "kubernetes.io/legacy-token-"
 _UID, _ANEW = "/metadata/uid", "/anew"
 _PATIENCE, _PAUSE = 10.0, 0.1
@@ -64,16 +66,14 @@ class TokenKind:
             return
 
     def _live(self, ref: ResourceRef) -> JsonObject | None:
-        found = self._kubernetes.items(
-            list_path("Secret", ref.namespace), metadata_only=True, fieldSelector=f"metadata.name={ref.name}"
-        )
+        found = self._kubernetes.metadata(list_path("Secret", ref.namespace), fieldSelector=f"metadata.name={ref.name}")
         return next(iter(found), None)
 
 
 def tokens_of(kubernetes: Kubernetes, namespace: str, name: str) -> Iterator[JsonObject]:
     """The metadata of an account's token Secrets, through the door that may list Secrets."""
     path = list_path("Secret", namespace)
-    for secret in kubernetes.items(path, metadata_only=True, fieldSelector=f"type={TOKEN_TYPE}"):
+    for secret in kubernetes.metadata(path, fieldSelector=f"type={TOKEN_TYPE}"):
         if annotations_of(secret).get(ACCOUNT_NAME) == name:
             yield secret
 
@@ -112,7 +112,7 @@ def _anew(secret: JsonObject) -> JsonObject:
     metadata = secret["metadata"]
     # The API server's own marks say when the old token was used, or that it is too old to count.
     labels = {k: v for k, v in (metadata.get("labels") or {}).items() if not k.startswith(_LEGACY)}
-    annotations = {k: v for k, v in annotations_of(secret).items() if k != ACCOUNT_UID}
+    annotations = {k: v for k, v in annotations_of(secret).items() if k not in (ACCOUNT_UID, _APPLIED)}
     return {"name": metadata["name"], "namespace": metadata["namespace"], "labels": labels, "annotations": annotations}
 
 

@@ -53,7 +53,7 @@ def identity_of(subject: Subject) -> Identity:
 
 def all_secrets(doors: Doors) -> list[JsonObject]:
     """The metadata of every Secret of the cluster."""
-    return list(doors.bindings.items(list_path("Secret"), metadata_only=True))
+    return list(doors.bindings.metadata(list_path("Secret")))
 
 
 def name_of(secret: JsonObject) -> SecretName:

@@ -126,7 +126,7 @@ def _known(
 
 def _token_secrets(doors: Doors) -> set[str]:
     # A list of metadata does not say the type; the server selects by it.
-    found = doors.bindings.items(list_path("Secret"), metadata_only=True, fieldSelector=f"type={TOKEN_TYPE}")
+    found = doors.bindings.metadata(list_path("Secret"), fieldSelector=f"type={TOKEN_TYPE}")
     return {str(s["metadata"]["uid"]) for s in found}
 
 

@@ -41,8 +41,10 @@ def account(admin: KubeApi, namespace: str, name: str) -> Json:
 def make_token_secret(admin: KubeApi, namespace: str, account_name: str, name: str = "") -> str:
     """A legacy token Secret, filled by its controller; returns the token."""
     name = name or f"{account_name}-token"
+    # As somebody applied it with kubectl, which keeps the manifest in an annotation.
+    annotations = {BY_NAME: account_name, "kubectl.kubernetes.io/last-applied-configuration": "{}"}
     body = {
-        "metadata": {"name": name, "annotations": {BY_NAME: account_name}, "labels": {"team": "shop"}},
+        "metadata": {"name": name, "annotations": annotations, "labels": {"team": "shop"}},
         "type": "kubernetes.io/service-account-token",
     }
     admin.request("POST", path(namespace, "secrets"), body)

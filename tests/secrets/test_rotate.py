@@ -13,10 +13,12 @@ import pytest
 
 from activities.bindings import bindings_of, subject_named, without_subject
 from activities.doors import Doors
+from activities.secrets.readers import all_secrets
 from clients.aws import Aws
 from contracts.steps import StepRequest
 from devstack.kube import KubeApi
 from devstack.stack import StackInfo
+from errors import Forbidden
 from findings.model import Finding
 from plans.model import Target, TargetKind
 from tests.accounts.support import (
@@ -266,3 +268,14 @@ def test_an_identity_that_could_read_nothing_is_an_outcome(doors: Doors, admin: 
     planned = plan_secrets(doors, request_for(namespace, "quiet", step=STEP))
     assert planned.skip == "it could read no Secret"
     assert planned.changes == ()
+
+
+def test_no_value_leaves_the_api_server(doors: Doors, admin: KubeApi, namespace: str) -> None:
+    make_secret(admin, namespace, "database")
+    found = next(s for s in all_secrets(doors) if s["metadata"]["namespace"] == namespace)
+    assert found["metadata"]["name"] == "database"
+    assert set(found) <= {"kind", "apiVersion", "metadata"}
+    with pytest.raises(Forbidden):
+        doors.bindings.get(path(namespace, "secrets", "database"))
+    with pytest.raises(Forbidden):
+        next(doors.kubernetes.metadata(path(namespace, "secrets")))
