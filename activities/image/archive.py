@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pydantic import JsonValue
 from temporalio import activity
 
 from activities.changes.ecr import IMAGE, MANIFEST, STORAGE
-from activities.image.evidence import is_exported
+from activities.image.evidence import images_of_index, is_exported
 from activities.image.registry import owner_tasks, sort_images
 from activities.image.running import running_pods
 from activities.isolation.walk import SYSTEMIC, failure_of
@@ -16,7 +16,7 @@ from activities.steps import Planner, StepRoom, beat
 from clients.aws.ecr import ImageState
 from contracts.common import Failure
 from contracts.names import ActivityName
-from contracts.steps import StepOutcome, StepPlan, StepRequest
+from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
 from errors import FirebreakError, PolicyRefusal, TargetGone
 from plans.images import EcrImage, digest_of, shown_all
 from plans.model import Change, ResourceRef
@@ -57,7 +57,7 @@ class ArchiveActivities(StepRoom):
             + ("" if running else "; no pod of the cluster runs it"),
             failures=made.failures,
             reasons=tuple(reasons),
-            tasks=owner_tasks(request, others, "Take away"),
+            tasks=(*owner_tasks(request, others, "Take away"), *self._index_tasks(request, ours)),
             notes=tuple(reasons),
         )
 
@@ -80,6 +80,20 @@ class ArchiveActivities(StepRoom):
             failures=made.failures,
             tasks=owner_tasks(request, others, "Delete"),
         )
+
+    def _index_tasks(self, request: StepRequest, images: Iterable[EcrImage]) -> list[Task]:
+        """An index is one digest and its images are others, which another index may share: a person looks at them."""
+        prefix, tasks = request.incident.evidence_prefix, []
+        for image in images:
+            if children := images_of_index(self._doors.store, prefix, image.digest):
+                text = (
+                    f"Look at the {len(children)} images of the index {image.name}: they can still be pulled by their "
+                    f"own digests: {shown_all(children, _SHOWN)}."
+                )
+                tasks.append(
+                    Task(id=f"{request.step.step}-index-{image.digest[7:15]}", step=request.step.step, text=text)
+                )
+        return tasks
 
     def _plan_archive(self, request: StepRequest) -> StepPlan:
         def change(image: EcrImage, state: ImageState) -> Change:

@@ -6,8 +6,10 @@ from collections.abc import Container
 from datetime import UTC, datetime
 
 from activities.custody import activity_name
+from activities.image.manifest import parse
+from errors import InputError, TargetGone
 from evidence.entry import Entry, EntrySubject, Outcome
-from evidence.store import EvidenceStore, Stored
+from evidence.store import EvidenceStore, Stored, read_bytes
 
 
 def folder(digest: str) -> str:
@@ -29,6 +31,14 @@ def is_exported(store: EvidenceStore, prefix: str, digest: str) -> bool:
     """Whether the incident's evidence holds a whole copy of an image."""
     key = f"{prefix}/{complete_key(digest)}"
     return bool(digest) and key in set(store.keys(f"{prefix}/{folder(digest)}"))
+
+
+def images_of_index(store: EvidenceStore, prefix: str, digest: str) -> tuple[str, ...]:
+    """The images that an index refers to, as the evidence holds it; none for a plain image, or one without a copy."""
+    try:
+        return parse(read_bytes(store, f"{prefix}/{folder(digest)}/manifest.json")).children
+    except (TargetGone, InputError):
+        return ()
 
 
 class EntryMaker:

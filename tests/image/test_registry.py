@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from activities.doors import Doors
 from activities.image.archive import ArchiveActivities
@@ -16,6 +17,7 @@ from activities.image.repository import SID, RepositoryActivities
 from activities.steps import StepRoom
 from contracts.steps import StepOutcome, StepPlan, StepRequest
 from devstack.stack import StackInfo
+from errors import Throttled
 from evidence.store import read_bytes
 from plans.model import Gate
 from tests.image.conftest import killed_before
@@ -73,7 +75,11 @@ def test_a_copy_of_an_image_is_what_ran_to_the_byte(
 
 
 def test_an_index_is_kept_with_all_its_images(
-    doors: Doors, request_for: Callable[..., StepRequest], ecr: ECRClient, repository: tuple[str, str]
+    doors: Doors,
+    request_for: Callable[..., StepRequest],
+    carry_out: Callable[..., Made],
+    ecr: ECRClient,
+    repository: tuple[str, str],
 ) -> None:
     children = [push(ecr, *repository), push(ecr, *repository)]
     index = push_index(ecr, *repository, children, "multi")
@@ -85,6 +91,12 @@ def test_an_index_is_kept_with_all_its_images(
         assert read_bytes(doors.store, f"{prefix}/{folder(one.digest)}/manifest.json") == one.manifest
     for digest, data in index.blobs.items():
         assert read_bytes(doors.store, f"{prefix}/{blob_key(digest)}") == data
+    # Another index may share its images, so they are left where they are, and a person is told.
+    room = ArchiveActivities(doors)
+    _, archived = carry_out(room, room.archive_image, request_for("image.archive", index.by_digest))
+    assert archived.complete
+    assert [status(ecr, one) for one in (index, *children)] == ["ARCHIVED", "ACTIVE", "ACTIVE"]
+    assert children[0].digest in archived.tasks[0].text
 
 
 def test_what_is_not_what_its_digest_says_is_never_kept(
@@ -264,3 +276,32 @@ def test_a_repository_without_a_policy_has_none_after_release(
     assert undo(request) == []
     with pytest.raises(ecr.exceptions.RepositoryPolicyNotFoundException):
         ecr.get_repository_policy(repositoryName=repository[0])
+
+
+def test_a_refusal_of_ecr_is_a_failure_that_names_the_permission_and_a_full_service_is_tried_again(
+    doors: Doors,
+    request_for: Callable[..., StepRequest],
+    plan: Callable[[StepRoom, StepRequest], StepPlan],
+    pushed: Pushed,
+    ecr: ECRClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = ArchiveActivities(doors)
+    request = request_for("image.archive", pushed.by_digest)
+    full = request.model_copy(update={"changes": plan(room, request).changes})
+
+    def answer(code: str) -> Callable[..., Any]:
+        def raises(**_: Any) -> Any:
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "UpdateImageStorageClass")
+
+        return raises
+
+    monkeypatch.setattr(doors.aws.ecr._client, "update_image_storage_class", answer("AccessDeniedException"))
+    outcome = run(room.archive_image, full)
+    assert not outcome.complete
+    assert outcome.failures[0].code == "Forbidden"
+    assert "ecr:UpdateImageStorageClass" in outcome.failures[0].message
+    monkeypatch.setattr(doors.aws.ecr._client, "update_image_storage_class", answer("ThrottlingException"))
+    with pytest.raises(Throttled):
+        run(room.archive_image, full)
+    assert status(ecr, pushed) == "ACTIVE"
