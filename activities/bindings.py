@@ -13,6 +13,7 @@ from activities.changes.bindings import subject_field, subject_value
 from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import list_path
 from plans.model import Change, ResourceRef
+from plans.situation import listed
 
 Matches = Callable[[JsonObject], bool]
 """Whether an entry of a binding's `subjects` is the one that is meant."""
@@ -35,7 +36,7 @@ def without_subject(binding: JsonObject, matches: Matches, step: str) -> Change:
     subjects = binding.get("subjects") or []
     fields = [subject_field(s) for s in subjects if matches(s)]
     before: dict[str, JsonValue] = {field: subject_value(subjects, field) for field in fields}
-    names = ", ".join(sorted({str(s.get("name", "")) for s in subjects if matches(s)}))
+    names = listed(sorted({str(s.get("name", "")) for s in subjects if matches(s)}))
     return Change(
         step=step,
         resource=ref_of(binding),

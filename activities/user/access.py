@@ -91,7 +91,6 @@ class AccessActivities(StepRoom):
 
     def _cut(self, cluster: Cluster, ways: Ways, all_ways: list[Ways]) -> _Cut:
         step = cluster.step
-        refused = refusals.of_subject(self._doors, cluster, ways, all_ways)
         changes: list[Change] = []
         failures = list(cluster.auth.failures)
         nodes = {r.arn for r in ways.rows if r.for_nodes}
@@ -106,6 +105,7 @@ class AccessActivities(StepRoom):
             elif entry.grants:
                 changes.append(emptied(entry, step))
         changes += [without_subject(b, ways.is_user, step) for b in cluster.bound(ways.is_user)]
+        refused = refusals.of_subject(self._doors, cluster, ways, all_ways, changes=bool(changes))
         return _Cut(ways, tuple(changes), tuple(failures), refused)
 
     def _plan_groups(self, request: StepRequest) -> StepPlan:

@@ -8,6 +8,7 @@ Source: https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -55,10 +56,12 @@ class Entry(NamedTuple):
 class Entries:
     """The entries of one cluster as they are now, each described when it is first asked for."""
 
-    def __init__(self, eks: Eks, cluster: str) -> None:
+    def __init__(self, eks: Eks, cluster: str, beat: Callable[[], None]) -> None:
         self._eks = eks
         self._cluster = cluster
+        self._beat = beat
         self._described: dict[str, Entry | None] = {}
+        self._whole: dict[str, Entry | None] = {}
 
     @cached_property
     def arns(self) -> tuple[str, ...]:
@@ -77,7 +80,7 @@ class Entries:
 
     def of(self, principal: Principal) -> list[Entry]:
         """The entries of a principal: one, unless roles of several paths had the same name."""
-        return self._all([arn for arn in self.arns if principal_of(arn) == principal])
+        return self._with_policies([arn for arn in self.arns if principal_of(arn) == principal])
 
     def named(self, username: str, *, least: int) -> list[Entry]:
         """The entries that can have given somebody this username.
@@ -86,8 +89,8 @@ class Entries:
             username: As the API server saw it.
             least: How many characters of its own the entry's template must have.
         """
-        found = self._all(list(self.arns))
-        return [e for e in found if renders(e.username, username) and own_text(e.username) >= least]
+        found = [e for e in self._all() if renders(e.username, username) and own_text(e.username) >= least]
+        return self._with_policies([e.arn for e in found])
 
     def administrators(self) -> list[Entry]:
         """The entries by which people administer the whole cluster."""
@@ -95,21 +98,47 @@ class Entries:
             arns = list(self._eks.access_entries(self._cluster, f"arn:{_partition(self.arns)}:eks::aws:{ADMIN_POLICY}"))
         except InputError:
             return []
-        return [e for e in self._all(arns) if e.type == STANDARD and e.administers]
+        return [e for e in self._with_policies(arns) if e.type == STANDARD and e.administers]
 
     def with_groups(self) -> list[Entry]:
-        """The entries that put somebody into groups."""
-        return [e for e in self._all(list(self.arns)) if e.type == STANDARD and e.groups]
+        """The entries that put somebody into groups; their policies are not read."""
+        return [e for e in self._all() if e.type == STANDARD and e.groups]
 
-    def _all(self, arns: list[str]) -> list[Entry]:
-        return [entry for entry in map(self._entry, arns) if entry is not None]
+    def _all(self) -> list[Entry]:
+        """Every entry without its policies, one call each: a cluster may have hundreds."""
+        for arn in self.arns:
+            self._read(self._described, arn, describe_entry)
+        return [e for e in self._described.values() if e is not None]
 
-    def _entry(self, arn: str) -> Entry | None:
-        if arn not in self._described:
-            self._described[arn] = None
+    def _with_policies(self, arns: list[str]) -> list[Entry]:
+        for arn in arns:
+            self._read(self._whole, arn, read_entry)
+        return [e for arn in arns if (e := self._whole[arn]) is not None]
+
+    def _read(self, known: dict[str, Entry | None], arn: str, how: Callable[[Eks, str, str], Entry]) -> None:
+        """Read an entry once. One that went since it was listed lets nobody in."""
+        if arn not in known:
+            self._beat()
+            known[arn] = None
             with suppress(TargetGone):
-                self._described[arn] = read_entry(self._eks, self._cluster, arn)
-        return self._described[arn]
+                known[arn] = how(self._eks, self._cluster, arn)
+
+
+def describe_entry(eks: Eks, cluster: str, arn: str) -> Entry:
+    """One entry without its policies.
+
+    Raises:
+        TargetGone: There is none.
+    """
+    entry = eks.access_entry(cluster, arn)
+    return Entry(
+        arn=arn,
+        uid=entry.get("accessEntryArn", ""),
+        type=entry.get("type", STANDARD),
+        username=entry.get("username", ""),
+        groups=tuple(entry.get("kubernetesGroups", ())),
+        policies=(),
+    )
 
 
 def read_entry(eks: Eks, cluster: str, arn: str) -> Entry:
@@ -118,19 +147,11 @@ def read_entry(eks: Eks, cluster: str, arn: str) -> Entry:
     Raises:
         TargetGone: There is none.
     """
-    entry = eks.access_entry(cluster, arn)
-    kind = entry.get("type", STANDARD)
+    entry = describe_entry(eks, cluster, arn)
     # The other types take no policies, or none that a step would touch.
-    policies = eks.access_policies(cluster, arn) if kind == STANDARD else []
+    policies = eks.access_policies(cluster, arn) if entry.type == STANDARD else []
     shown = [{"policyArn": p["policyArn"], "accessScope": _scope(p.get("accessScope") or {})} for p in policies]
-    return Entry(
-        arn=arn,
-        uid=entry.get("accessEntryArn", ""),
-        type=kind,
-        username=entry.get("username", ""),
-        groups=tuple(entry.get("kubernetesGroups", ())),
-        policies=tuple(sorted(shown, key=lambda p: str(p["policyArn"]))),
-    )
+    return entry._replace(policies=tuple(sorted(shown, key=lambda p: str(p["policyArn"]))))
 
 
 def emptied(entry: Entry, step: str) -> Change:

@@ -16,11 +16,18 @@ _RESERVED: Final = ("system:", "eks:", "aws:", "amazon:", "iam:")
 _LINKED: Final = "/aws-service-role/"
 
 
-def of_subject(doors: Doors, cluster: Cluster, ways: Ways, all_ways: list[Ways]) -> str:
+def of_subject(doors: Doors, cluster: Cluster, ways: Ways, all_ways: list[Ways], *, changes: bool) -> str:
     """Why a subject is not cut off, or "".
 
     The planner has seen the names that stand in the finding, and a person has approved whoever is protected among them.
     What only the cluster says is looked at here, and nobody has approved it.
+
+    Args:
+        doors: Through them we learn who we are.
+        cluster: Who else gets in.
+        ways: Of the subject.
+        all_ways: Of all who are cut off together.
+        changes: Whether anything is to be taken from it; one that has nothing left cannot be the last administrator.
     """
     subject = ways.subject
     if subject.username.startswith(_RESERVED):
@@ -32,7 +39,7 @@ def of_subject(doors: Doors, cluster: Cluster, ways: Ways, all_ways: list[Ways])
         return "It is Firebreak's own identity: it is not cut off."
     if protected := _newly_protected(ways):
         return f"Protected: {words(protected)} turned out to be behind {words(subject.name)}. It is not cut off."
-    if administers(cluster, ways) and not remaining(cluster, all_ways):
+    if changes and administers(cluster, ways) and not remaining(cluster, all_ways):
         return (
             f"{words(subject.username or subject.name)} is the last administrator of the cluster that anything names. "
             "Give somebody else an access entry with AmazonEKSClusterAdminPolicy; then it is cut off."

@@ -7,11 +7,15 @@ row that can have rendered it says whose it is. A row that was taken out still s
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple
 
+from temporalio import activity
+
 from activities.bindings import Matches, bindings_of
 from activities.doors import Doors
+from activities.steps import beat
 from activities.user import aws_auth, entries
 from activities.user.aws_auth import AuthRow, AwsAuth, read_aws_auth
 from activities.user.entries import Entries, Entry
@@ -26,6 +30,7 @@ from activities.user.principals import (
 )
 from activities.user.providers import Provider, providers_of
 from clients.kubernetes import JsonObject
+from errors import Forbidden, InputError, TargetGone
 from findings.model import Finding
 from findings.subject import Subject
 from plans.model import Change
@@ -78,7 +83,7 @@ class Cluster:
     @cached_property
     def entries(self) -> Entries:
         """The access entries."""
-        return Entries(self._doors.aws.eks, self._doors.settings.cluster)
+        return Entries(self._doors.aws.eks, self._doors.settings.cluster, _beat)
 
     @cached_property
     def bindings(self) -> list[JsonObject]:
@@ -101,7 +106,7 @@ class Cluster:
             Forbidden, Throttled, Unavailable: Cluster or account do not say.
         """
         closed = _closed(recorded)
-        named = principal_in(subject, finding, self._doors.settings.account or finding.account)
+        named = self._principal(subject, finding)
         if named is not None:
             known = {p for p, _ in closed if p == named}
         else:
@@ -124,6 +129,16 @@ class Cluster:
             provider=provider,
             cut_before=bool(known),
         )
+
+    def _principal(self, subject: Subject, finding: Finding) -> Principal | None:
+        """The IAM principal of a subject: as the finding names it, else the owner of its long-lived key."""
+        account = self._doors.settings.account or finding.account
+        named = principal_in(subject, finding, account)
+        if named is None and subject.access_key_id.startswith("AKIA") and not subject.principal_arn:
+            # IAM does not know a key of another account, or one that was deleted; the username may lead on then.
+            with suppress(TargetGone, InputError, Forbidden):
+                return Principal(account, "user", self._doors.aws.iam.key_owner(subject.access_key_id).lower())
+        return named
 
     def _lets_in(self, principal: Principal) -> bool:
         return bool(self.entries.of(principal)) or any(r.principal == principal for r in self.auth.rows)
@@ -148,6 +163,12 @@ class Cluster:
             if whose:
                 return whose
         return set()
+
+
+def _beat() -> None:
+    """A cluster has hundreds of entries; planners also run where no activity is."""
+    if activity.in_activity():
+        beat()
 
 
 def _closed(recorded: Iterable[Change]) -> list[tuple[Principal, str]]:

@@ -14,8 +14,10 @@ from contracts.activities import SweepRequest
 from contracts.states import Containment
 from contracts.steps import StepOutcome
 from devstack.kube import KubeApi
+from devstack.stack import StackInfo
 from errors import Conflict, Forbidden, Throttled
 from findings.model import AccessKey
+from tests.devstack.test_aws import client
 from tests.isolation.support import Killed
 from tests.user.support import (
     ACCOUNT,
@@ -458,3 +460,16 @@ def test_somebody_who_lets_it_in_again_is_noticed_and_release_still_restores_the
     assert key.workflow_id not in ActivityEnvironment().run(sweep, SweepRequest(cluster=CLUSTER)).broken
     assert not rooms.release(key, changes).kept
     assert (entries.state(arn), aws_auth.data) == before
+
+
+def test_the_owner_of_a_key_is_found_where_the_finding_gives_only_ids(
+    rooms: Rooms, entries: Entries, stack: StackInfo
+) -> None:
+    iam, name = client(stack, "iam"), fresh("alice")
+    iam.create_user(UserName=name)
+    key_id = iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
+    arn = entries.make(f"arn:aws:iam::{ACCOUNT}:user/{name}", groups=("developers",), username="somebody")
+    key = AccessKey(access_key_id=key_id, principal_id="AIDAEXAMPLE", user_type="IAMUser")
+    outcome, _ = rooms.carry_out(request(about("somebody", "developers", key=key), incident()))
+    assert contained(outcome), outcome
+    assert (entries.state(arn) or {})["groups"] == []
