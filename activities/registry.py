@@ -12,6 +12,8 @@ from activities.accounts.recreate import AccountActivities
 from activities.assess.assessing import Assessing
 from activities.assess.cluster import ClusterReader
 from activities.collect.activity import Collecting
+from activities.configuration.close import CloseActivities
+from activities.configuration.revert import RevertActivities
 from activities.configuration.unbind import UnbindActivities
 from activities.control import PauseGate
 from activities.doors import Doors
@@ -61,6 +63,8 @@ _STEPS: tuple[type[StepRoom], ...] = (
     *NODE_ROOMS,
     *IMAGE_ROOMS,
     UnbindActivities,
+    RevertActivities,
+    CloseActivities,
     AccountActivities,
     SecretActivities,
 )

@@ -17,13 +17,7 @@ from plans.routing import Route
 from plans.situation import Situation
 from plans.warnings import warnings_of
 
-UNBUILT_STEPS: Final = frozenset(
-    {
-        "configuration.unbind_default_account",
-        "configuration.revert_binding",
-        "configuration.close_service",
-    }
-)
+UNBUILT_STEPS: Final = frozenset[str]()
 """Steps that no workflow carries out so far; they are planned and shown, never done."""
 
 _STEPS: Final[dict[Path, Callable[[Situation], tuple[Draft, ...]]]] = {

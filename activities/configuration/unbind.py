@@ -1,4 +1,4 @@
-"""The activity `unbind_subject`: anonymous users out of every binding, and nobody else (guide C1 and C2)."""
+"""The activity `unbind_subject`: anonymous users, or the `default` account, out of bindings; nobody else (C1 to C3)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 from temporalio import activity
 
 from activities.bindings import bindings_of, ref_of, without_subject
+from activities.configuration import default_account
 from activities.steps import Planner, StepRoom
 from clients.kubernetes import JsonObject
 from contracts.names import ActivityName
@@ -24,7 +25,12 @@ class UnbindActivities(StepRoom):
 
     def planners(self) -> Mapping[str, Planner]:
         """By step."""
-        return {"configuration.unbind_anonymous": self._plan_anonymous}
+        return {
+            "configuration.unbind_anonymous": self._plan_anonymous,
+            "configuration.unbind_default_account": lambda request: default_account.plan(
+                self._doors.kubernetes, request
+            ),
+        }
 
     @activity.defn(name=ActivityName.UNBIND_SUBJECT, no_thread_cancel_exception=True)
     def unbind_subject(self, request: StepRequest) -> StepOutcome:
@@ -34,15 +40,18 @@ class UnbindActivities(StepRoom):
             Paused, Throttled, Unavailable: The cluster, not a binding, stands in the way; a retry goes on.
         """
         made = self._make(request)
-        left = [str(ref_of(b)) for b in self._anonymous()]
-        reasons = tuple(f"{name} still binds anonymous users." for name in left[:20])
+        if request.step.action == "unbind_default_account":
+            who, left = "the default account", default_account.still_bound(self._doors.kubernetes, request)
+        else:
+            who = "anonymous users"
+            left = tuple(f"{ref_of(b)} still binds anonymous users." for b in self._anonymous())
         return StepOutcome(
             complete=not left and not made.failures,
-            summary=f"anonymous users taken out of {made.stand} binding{'' if made.stand == 1 else 's'}",
+            summary=f"{who} taken out of {made.stand} binding{'' if made.stand == 1 else 's'}",
             failures=made.failures,
             containment=Containment.INCOMPLETE if left or made.failures else Containment.VERIFIED,
             at=datetime.now(UTC),
-            reasons=reasons,
+            reasons=left[:20],
         )
 
     def _plan_anonymous(self, request: StepRequest) -> StepPlan:

@@ -22,7 +22,7 @@ def steps(s: Situation) -> tuple[Draft, ...]:
                 action="close_service",
                 targets=_services(s.finding),
                 gate=Gate.ERADICATE,
-                undo="The old type and ports of the Service are recorded and can be put back.",
+                undo="`firebreak release` puts the type and ports of the Service, or its Ingress, back.",
                 causes=("Which Service is open is only known to the cluster.",),
             )
         )
@@ -34,6 +34,7 @@ def steps(s: Situation) -> tuple[Draft, ...]:
                 gate=Gate.CONTAIN,
                 undo=_UNBOUND,
                 causes=("Every pod that names no account loses these rights.",),
+                proves=True,
             )
         )
     if "AnomalousBehavior.Role" in type_:
@@ -42,8 +43,9 @@ def steps(s: Situation) -> tuple[Draft, ...]:
                 action="revert_binding",
                 targets=_bindings(s.finding),
                 gate=Gate.CONTAIN,
-                undo="The binding or role is recorded and can be put back.",
+                undo="Whom the binding named, or those of the role, is recorded, and `firebreak release` puts it back.",
                 causes=("Only a person can say whether the change was authorised.",),
+                proves=True,
             )
         )
     if anonymous or "Anonymous" in type_.partition("/")[2] or not drafts:
