@@ -55,29 +55,6 @@ class Eks(Service):
         with self._changing("eks:UpdateAccessEntry"):
             self._client.update_access_entry(clusterName=cluster, principalArn=principal_arn, kubernetesGroups=groups)
 
-    def create_access_entry(
-        self, cluster: str, principal_arn: str, *, groups: list[str], username: str, tags: Mapping[str, str]
-    ) -> None:
-        """Make a STANDARD entry.
-
-        Raises:
-            Conflict: There is one.
-        """
-        with self._changing("eks:CreateAccessEntry"):
-            self._client.create_access_entry(
-                clusterName=cluster,
-                principalArn=principal_arn,
-                kubernetesGroups=groups,
-                username=username,
-                tags=tags,
-                type="STANDARD",
-            )
-
-    def delete_access_entry(self, cluster: str, principal_arn: str) -> None:
-        """Delete an entry. A row of aws-auth for the same principal then counts again."""
-        with self._changing("eks:DeleteAccessEntry"):
-            self._client.delete_access_entry(clusterName=cluster, principalArn=principal_arn)
-
     def access_policies(self, cluster: str, principal_arn: str) -> list[AssociatedAccessPolicyTypeDef]:
         """The access policies that are associated with an entry."""
         with translated("eks:ListAssociatedAccessPolicies"):
