@@ -58,6 +58,8 @@ class PodFacts(BaseModel):
     holders: tuple[str, ...] = ()
     """Incidents that hold the pod already (annotation firebreak.dev/incidents)."""
     ip: str = ""
+    takes_role: bool = False
+    """Whether it carries a token by which it takes an IAM role (IRSA or Pod Identity)."""
 
 
 class NodeManager(StrEnum):

@@ -146,7 +146,12 @@ class StepChain:
         """Whether something that the step depends on was done after it."""
         if not self._state.done(step.step) or step.step in self._state.repeated:
             return False
-        return any(self._state.ended.get(name) is StepState.DONE for name in AGAIN_AFTER.get(step.step, ()))
+        return any(self._was_done(name) for name in AGAIN_AFTER.get(step.step, ()))
+
+    def _was_done(self, name: str) -> bool:
+        """Whether a step of this path, or of another one as far as we were told, is done."""
+        mine = self._state.steps.get(name)
+        return (mine.state if mine is not None else self._state.ended.get(name)) is StepState.DONE
 
     def _expects_again(self, step: Step) -> bool:
         """Whether it will have to be carried out once more, or must be now."""

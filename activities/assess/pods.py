@@ -13,6 +13,9 @@ from plans.observed import ContainerFacts, PodFacts
 
 _MIRROR = "kubernetes.io/config.mirror"
 _FARGATE = "eks.amazonaws.com/fargate-profile"
+_AWS_AUDIENCES = ("sts.amazonaws.com", "pods.eks.amazonaws.com")
+"""Of the tokens that EKS's webhook mounts into pods whose account has a role. In China the first has another ending.
+https://docs.aws.amazon.com/eks/latest/userguide/pod-configuration.html"""
 _LISTS = (("container", "containers"), ("init", "initContainers"), ("ephemeral", "ephemeralContainers"))
 
 
@@ -37,6 +40,7 @@ def pod_facts(pod: JsonObject) -> PodFacts:
         terminating="deletionTimestamp" in metadata,
         holders=holders_of(pod),
         ip=status.get("podIP") or "",
+        takes_role=_takes_role(spec),
     )
 
 
@@ -106,3 +110,9 @@ def _is_windows(spec: JsonObject) -> bool:
     # A pod only gets to a Windows node by one of the two: the nodes of a mixed cluster are told apart by this label.
     os = (spec.get("os") or {}).get("name")
     return os == "windows" or (spec.get("nodeSelector") or {}).get("kubernetes.io/os") == "windows"
+
+
+def _takes_role(spec: JsonObject) -> bool:
+    sources = (s for v in spec.get("volumes") or () for s in (v.get("projected") or {}).get("sources") or ())
+    audiences = (str((s.get("serviceAccountToken") or {}).get("audience") or "") for s in sources)
+    return any(a.startswith(_AWS_AUDIENCES) for a in audiences)

@@ -6,14 +6,13 @@ from findings.subject import Subject, SubjectKind
 from plans import causes
 from plans.drafts import Draft
 from plans.model import Gate, Target, TargetKind
+from plans.paths.roles import CUT_UNDO, REVOKE_UNDO, accounts_of
 from plans.situation import Situation, listed, words
 
 _IAM = (SubjectKind.IAM_USER, SubjectKind.IAM_ROLE, SubjectKind.CLUSTER_ADMIN, SubjectKind.UNRESOLVED)
 _CUT_OFF = (
     "What was removed from access entries, aws-auth and bindings is recorded, and `firebreak release` puts it back."
 )
-
-_CUT_ROLES = "The Pod Identity association is made again, and the statement that denies the role is taken out."
 
 
 def steps(s: Situation) -> tuple[Draft, ...]:
@@ -25,23 +24,21 @@ def steps(s: Situation) -> tuple[Draft, ...]:
     keys = tuple(u for u in iam if u.access_key_id.startswith("AKIA"))
     sessions = tuple(u for u in iam if u.access_key_id.startswith("ASIA"))
     reviewed = tuple(u for u in (*iam, *keyless) if u.kind is not SubjectKind.UNRESOLVED or u.access_key_id)
-    with_roles = (*accounts, *_accounts_of_pods(s, accounts))
+    with_roles = (*accounts, *_others(accounts_of(s.pods), accounts))
     oidc = tuple(u for u in others if u.kind is SubjectKind.OIDC_USER)
     drafts = [
         _cut_off(s, others, oidc),
         _cut_off_groups(s, others),
         _step(s, "deactivate_key", keys, Gate.CONTAIN, "The key is set to Active again."),
         _step(s, "review_account", reviewed, None, "Nothing to undo: it is a task."),
-        _step(s, "deactivate_caller_key", sessions, Gate.CREDENTIALS, "The key is set to Active again.")._replace(
-            causes=("Whose key made the session, only CloudTrail can tell.",)
-        ),
-        _step(s, "cut_pod_roles", with_roles, Gate.CREDENTIALS, _CUT_ROLES),
+        _deactivate_caller_key(s, sessions),
+        _step(s, "cut_pod_roles", with_roles, Gate.CREDENTIALS, CUT_UNDO),
         _step(
             s,
             "revoke_sessions",
             (*iam, *with_roles),
             Gate.CREDENTIALS,
-            "The policy AWSRevokeOlderSessions is removed; sessions that ended by then stay ended.",
+            REVOKE_UNDO,
         ),
         _step(
             s,
@@ -100,8 +97,12 @@ def _target(subject: Subject) -> Target:
     return Target(kind=kind, namespace=subject.namespace, name=subject.name, uid=subject.principal_arn)
 
 
-def _accounts_of_pods(s: Situation, known: tuple[Subject, ...]) -> tuple[Subject, ...]:
-    """The service accounts of the finding's pods: whoever is in a pod takes the roles of its account (guide P9)."""
+def _deactivate_caller_key(s: Situation, sessions: tuple[Subject, ...]) -> Draft:
+    draft = _step(s, "deactivate_caller_key", sessions, Gate.CREDENTIALS, "The key is set to Active again.")
+    return draft._replace(causes=(*draft.causes, "Whose key made the session, only CloudTrail can tell."))
+
+
+def _others(running: tuple[Subject, ...], known: tuple[Subject, ...]) -> tuple[Subject, ...]:
+    """The service accounts of the finding's pods that are none of its subjects: who is in a pod has its role too."""
     named = {(u.namespace, u.name) for u in known}
-    running = sorted({(p.namespace, p.service_account) for p in s.pods} - named)
-    return tuple(Subject(kind=SubjectKind.SERVICE_ACCOUNT, namespace=ns, name=name) for ns, name in running)
+    return tuple(a for a in running if (a.namespace, a.name) not in named)

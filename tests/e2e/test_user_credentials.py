@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from activities.user.documents import revoked_before
 from contracts.incidents import IncidentView
+from contracts.states import IncidentState
 from devstack.stack import StackInfo
 from tests.assess.support import account_user, raw_finding
 from tests.devstack.test_aws import client
 from tests.e2e.incident import Incident, step_state
+from tests.e2e.targets import NAME, contained, deployed, uids
 from tests.e2e.workloads import Json
 from tests.e2e.world import World
 from tests.user_credentials.support import ACCOUNT, REVOKE, Iam
@@ -42,6 +45,26 @@ def about_user(user: str, key: str) -> Json:
         "UserType": "IAMUser",
     }
     return raw
+
+
+def issuer_of(eks: Any) -> str:
+    issuer: str = eks.describe_cluster(name=CLUSTER)["cluster"]["identity"]["oidc"]["issuer"]
+    return issuer.removeprefix("https://")
+
+
+def trust_of(issuer: str, namespace: str) -> Json:
+    """Lets every service account of a namespace in."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{issuer}"},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringLike": {f"{issuer}:sub": f"system:serviceaccount:{namespace}:*"}},
+            }
+        ],
+    }
 
 
 async def done(incident: Incident, step: str) -> IncidentView:
@@ -92,19 +115,9 @@ async def test_a_key_is_deleted_on_an_approval_of_its_own(world: World, iam: Iam
 
 
 async def test_a_service_account_loses_its_roles_and_gets_them_back(world: World, iam: Iam, eks: Any) -> None:
-    issuer = str(eks.describe_cluster(name=CLUSTER)["cluster"]["identity"]["oidc"]["issuer"]).removeprefix("https://")
+    issuer = issuer_of(eks)
     me = f"system:serviceaccount:{world.namespace}:web"
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{issuer}"},
-                "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {"StringLike": {f"{issuer}:sub": f"system:serviceaccount:{world.namespace}:*"}},
-            }
-        ],
-    }
+    trust = trust_of(issuer, world.namespace)
     trusting, given = iam.role(f"t-{secrets.token_hex(4)}", trust), iam.role()
     annotations = {"eks.amazonaws.com/role-arn": f"arn:aws:iam::{ACCOUNT}:role/{trusting}"}
     world.create(
@@ -141,3 +154,29 @@ async def test_a_service_account_loses_its_roles_and_gets_them_back(world: World
 
     await incident.release()
     assert roles() == before
+
+
+async def test_the_role_of_pods_is_ended_and_its_sessions_once_more_when_the_pods_are_gone(
+    world: World, iam: Iam, eks: Any
+) -> None:
+    role = iam.role(f"t-{secrets.token_hex(4)}", trust_of(issuer_of(eks), world.namespace))
+    token = {"serviceAccountToken": {"audience": "sts.amazonaws.com", "path": "token"}}
+    with_role = {"volumes": [{"name": "aws-iam-token", "projected": {"sources": [token]}}]}
+    accused = await deployed(world, "Deployment", pod=with_role)
+    old = uids(world.pods(NAME))
+    incident = await contained(world, accused)
+    assert len(iam.trust(role)["Statement"]) == 1
+
+    await incident.approve("credentials")
+    await done(incident, "pod.revoke_sessions")
+    denied = iam.trust(role)["Statement"][1:]
+    assert [s["Effect"] for s in denied] == ["Deny"]
+    first = revoked_before(iam.policies(role)[REVOKE])
+    assert uids(world.pods(NAME)) == old, "what is compromised still runs, and may have got a session meanwhile"
+
+    await incident.approve()
+    view = await incident.result()
+    assert view.state is IncidentState.REMEDIATED, view
+    assert not uids(world.pods(NAME)) & old
+    assert revoked_before(iam.policies(role)[REVOKE]) > first
+    assert iam.trust(role)["Statement"][1:] == denied

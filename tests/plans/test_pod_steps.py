@@ -264,3 +264,20 @@ def test_offline_a_sequence_names_its_workloads() -> None:
         sequence=Sequence(uid="s", resources=tuple(resources)),
     )
     assert [t.name for t in step(make_plan(finding, None, Policy()), "quarantine").targets] == ["w0", "w1", "w2"]
+
+
+def test_the_role_of_a_pod_is_ended_where_it_has_one() -> None:
+    assert "cut_pod_roles" not in actions(plan_of())
+    plan = plan_of(pods=(a_pod(0, takes_role=True), a_pod(1, takes_role=True), a_pod(2, service_account="api")))
+    for action in ("cut_pod_roles", "revoke_sessions"):
+        (target,) = step(plan, action).targets
+        assert (target.kind, target.namespace, target.name) == (TargetKind.SERVICE_ACCOUNT, "shop", "web")
+        assert step(plan, action).decision is Verdict.APPROVAL
+    assert actions(plan).index("cut_pod_roles") < actions(plan).index("revoke_sessions")
+
+
+def test_a_finding_about_a_user_ends_the_roles_of_the_pods_on_the_user_path_alone() -> None:
+    finding = a_finding(user=KubernetesUser(username="system:serviceaccount:shop:api"), type=USER_TYPE)
+    plan = make_plan(finding, an_observed(pods=(a_pod(0, takes_role=True),)), Policy(), unbuilt=frozenset())
+    cut = [s for s in plan.steps if s.action == "cut_pod_roles"]
+    assert [(s.path.value, [t.name for t in s.targets]) for s in cut] == [("user", ["api", "web"])]
