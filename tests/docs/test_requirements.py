@@ -1,0 +1,94 @@
+"""The table of requirements against the source: every id once, every step and every test of it exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path as FilePath
+from typing import NamedTuple
+
+import pytest
+
+from contracts.steps import VERBS
+from plans.model import Path
+from plans.planner import UNBUILT_STEPS
+
+ROOT = FilePath(__file__).parents[2]
+IDS = (
+    *(f"G{n}" for n in range(1, 6)),
+    *(f"C{n}" for n in range(1, 5)),
+    *(f"U{n}" for n in range(1, 9)),
+    *(f"P{n}" for n in range(1, 10)),
+    *(f"I{n}" for n in range(1, 6)),
+    *(f"N{n}" for n in range(1, 5)),
+)
+"""Every requirement of GuardDuty's guide on EKS audit logs, as this project numbers them."""
+NOT_YET = "not yet"
+_STEP = re.compile(r"`((?:configuration|user|pod|image|node|triage)\.[a-z_]+)`( \(not yet\))?")
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+_MODULE = re.compile(r"\]\(\.\./\.\./([\w/]+\.py)\)")
+
+
+class Row(NamedTuple):
+    id: str
+    done_by: str
+    shown_by: str
+
+
+def rows() -> list[Row]:
+    text = (ROOT / "docs" / "reference" / "requirements.md").read_text()
+    found = re.findall(r"^\| ([A-Z]\d) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    return [Row(*row) for row in found]
+
+
+@cache
+def planned_steps() -> frozenset[str]:
+    """Every step that some plan can have: `action` of a draft, by the file of its path."""
+    found = set()
+    for file in (ROOT / "plans" / "paths").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            # What several paths draft alike stands in files of other names.
+            if not isinstance(node, ast.Call) or file.stem not in set(Path):
+                continue
+            words = [k.value for k in node.keywords if k.arg == "action"]
+            words += node.args[1:2] if getattr(node.func, "id", "") == "_step" else []
+            for word in words:
+                if isinstance(word, ast.Constant) and isinstance(word.value, str) and word.value:
+                    found.add(f"{file.stem}.{word.value}")
+    return frozenset(found)
+
+
+@cache
+def names_in(file: str) -> frozenset[str]:
+    tree = ast.parse((ROOT / file).read_text())
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return frozenset(n.name for n in ast.walk(tree) if isinstance(n, kinds) and n.name.startswith("test_"))
+
+
+def test_every_requirement_stands_once_and_in_order() -> None:
+    assert [row.id for row in rows()] == list(IDS)
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.id)
+def test_what_does_it_exists_and_a_test_shows_it(row: Row) -> None:
+    steps = [step for step, _ in _STEP.findall(row.done_by)]
+    modules = _MODULE.findall(row.done_by)
+    assert [step for step in steps if step not in planned_steps() | set(VERBS)] == []
+    assert [m for m in modules if not (ROOT / m).is_file()] == []
+    shown = _TEST.findall(row.shown_by)
+    assert [f"{file}::{name}" for file, name in shown if name not in names_in(file)] == []
+    if NOT_YET not in row.done_by:
+        assert steps or modules
+        assert shown
+
+
+def test_what_is_not_built_yet_is_exactly_what_is_said_to_be() -> None:
+    marked = {step for row in rows() for step, later in _STEP.findall(row.done_by) if later}
+    assert marked == UNBUILT_STEPS
+
+
+def test_every_step_belongs_to_a_requirement() -> None:
+    named = {step for row in rows() for step, _ in _STEP.findall(row.done_by)}
+    assert set(VERBS) - named == set()
+    assert planned_steps() - named - {"triage.review"} == set()
