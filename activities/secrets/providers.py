@@ -55,7 +55,7 @@ def source_of(doors: Doors, secret: JsonObject, step: str, salt: str) -> Source:
         if annotations.get(CERTIFICATE_NAME):
             return _of_certificate(doors, secret, str(annotations[CERTIFICATE_NAME]), step)
         if annotations.get(MANAGED_ID):
-            return _of_managed(doors, (str(annotations[MANAGED_ID]),), step, salt)
+            return managed_source(doors, (str(annotations[MANAGED_ID]),), step, salt)
         owner = next((o for o in secret["metadata"].get("ownerReferences") or () if _is_external(o)), None)
         if owner is not None:
             return _of_external(doors, secret, owner, step, salt)
@@ -94,7 +94,12 @@ def _of_certificate(doors: Doors, secret: JsonObject, name: str, step: str) -> S
     return Source(changes=(change,), notes=notes, check=unsure)
 
 
-def _of_managed(doors: Doors, identifiers: tuple[str, ...], step: str, salt: str) -> Source:
+def managed_source(doors: Doors, identifiers: tuple[str, ...], step: str, salt: str) -> Source:
+    """The rotation of secrets of Secrets Manager, all of them or none.
+
+    Raises:
+        FirebreakError: It may not be asked about, or does not answer.
+    """
     changes = []
     for identifier in identifiers:
         try:
@@ -137,5 +142,5 @@ def _of_external(doors: Doors, secret: JsonObject, owner: JsonObject, step: str,
         )
     if aws.get("region") not in (None, "", doors.aws.region):
         return Source(why=f"External Secrets copies it from {words(str(aws['region']))}: rotate it there")
-    source = _of_managed(doors, named, step, salt)
+    source = managed_source(doors, named, step, salt)
     return source._replace(notes=("External Secrets copies the new value when its refresh interval has passed.",))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from activities.accounts.restart import AccountName, task_id
 from activities.accounts.tokens import ACCOUNT_NAME, TOKEN_TYPE, annotations_of
 from activities.doors import Doors
+from activities.secrets.in_aws import sort_in_aws
 from activities.secrets.providers import Source, source_of
 from activities.secrets.readers import (
     SecretName,
@@ -18,7 +19,6 @@ from activities.secrets.readers import (
     name_of,
     readable,
 )
-from activities.user.principals import principal_in
 from clients.kubernetes import JsonObject
 from clients.paths import list_path
 from contracts.steps import StepRequest, Task
@@ -90,11 +90,13 @@ def sort_secrets(doors: Doors, request: StepRequest) -> Sorted:
         if not source.changes or source.check:
             people.append(_ForPeople(secret, source.check or source.why))
     notes.insert(0, _counts(len(known), len(changes), accounts, len(people)))
+    in_aws = sort_in_aws(doors, request, subjects)
+    changes.update({c.key: c for c in in_aws.changes})
     return Sorted(
         changes=tuple(changes.values()),
         accounts=frozenset(accounts),
-        tasks=(*_tasks(step, people), *_iam_tasks(doors, request, subjects)),
-        notes=tuple(dict.fromkeys(n for n in notes if n)),
+        tasks=(*_tasks(step, people), *in_aws.tasks),
+        notes=tuple(dict.fromkeys(n for n in (*notes, *in_aws.notes) if n)),
     )
 
 
@@ -178,24 +180,6 @@ def owner_of(secret: JsonObject) -> str:
     if labels.get(_MANAGED_BY):
         return f"{words(str(labels[_MANAGED_BY]))} in {namespace}"
     return f"namespace {namespace}"
-
-
-def _iam_tasks(doors: Doors, request: StepRequest, subjects: Iterable[Subject]) -> list[Task]:
-    """What an IAM identity could read in AWS: nobody but the policies of the account can tell, so people look."""
-    tasks = []
-    for subject in subjects:
-        principal = principal_in(subject, request.finding, doors.settings.account)
-        if principal is None or subject.kind is SubjectKind.SERVICE_ACCOUNT:
-            continue
-        text = (
-            f"Find out which secrets of Secrets Manager and parameters of Systems Manager {words(str(principal))} could"
-            " read (IAM policy simulator, CloudTrail GetSecretValue and GetParameter), and rotate them."
-        )
-        step = request.step.step
-        tasks.append(
-            Task(id=task_id(step, f"AWS {principal}"), step=step, text=text, owner=f"account {principal.account}")
-        )
-    return tasks
 
 
 def _counts(known: int, changes: int, accounts: set[AccountName], people: int) -> str:

@@ -1,4 +1,6 @@
 import dataclasses
+import uuid
+from collections.abc import Callable
 
 import pytest
 
@@ -6,8 +8,10 @@ from activities.doors import Doors
 from clients.aws import Aws
 from clients.kubernetes import Kubernetes
 from devstack.kube import KubeApi
+from devstack.stack import StackInfo
 from tests.accounts.conftest import bindings, kubernetes, plain_doors
 from tests.assess.conftest import aws
+from tests.devstack.test_aws import client
 from tests.secrets.support import install_kinds
 
 __all__ = ["aws", "bindings", "kubernetes", "plain_doors"]
@@ -22,3 +26,17 @@ def kinds(admin: KubeApi) -> None:
 @pytest.fixture(name="doors")
 def doors_of_both(plain_doors: Doors, bindings: Kubernetes, aws: Aws, kinds: None) -> Doors:
     return dataclasses.replace(plain_doors, bindings=bindings, aws=aws)
+
+
+@pytest.fixture
+def in_aws(stack: StackInfo) -> Callable[..., str]:
+    """Make a secret in Secrets Manager, with rotation set up or not."""
+    secrets = client(stack, "secretsmanager")
+
+    def make(*, rotates: bool = True) -> str:
+        arn = str(secrets.create_secret(Name=f"shop/{uuid.uuid4().hex}", SecretString="v1")["ARN"])
+        if rotates:
+            secrets.rotate_secret(SecretId=arn, RotationRules={"AutomaticallyAfterDays": 30})
+        return arn
+
+    return make

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
 
 from activities.bindings import bindings_of, subject_named, without_subject
@@ -17,7 +16,6 @@ from activities.secrets.readers import all_secrets
 from clients.aws import Aws
 from contracts.steps import StepRequest
 from devstack.kube import KubeApi
-from devstack.stack import StackInfo
 from errors import Forbidden
 from findings.model import Finding
 from plans.model import Target, TargetKind
@@ -154,27 +152,6 @@ def test_an_annotation_does_not_choose_what_is_issued(doors: Doors, admin: KubeA
     assert names(rotate(doors, request, planned=planned).tasks) == {"bait", "lost"}
 
 
-@pytest.fixture
-def in_aws(stack: StackInfo) -> Callable[..., str]:
-    """Make a secret in Secrets Manager, with rotation set up or not."""
-    env = stack.environment()
-    client = boto3.client(
-        "secretsmanager",
-        endpoint_url=stack.aws_endpoint,
-        region_name=stack.region,
-        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-    )
-
-    def make(*, rotates: bool = True) -> str:
-        arn = str(client.create_secret(Name=f"shop/{uuid.uuid4().hex}", SecretString="v1")["ARN"])
-        if rotates:
-            client.rotate_secret(SecretId=arn, RotationRules={"AutomaticallyAfterDays": 30})
-        return arn
-
-    return make
-
-
 def test_a_secret_of_secrets_manager_is_rotated_once(
     doors: Doors, admin: KubeApi, namespace: str, aws: Aws, in_aws: Callable[..., str]
 ) -> None:
@@ -240,16 +217,6 @@ def test_a_readable_token_is_replaced_by_another_token(doors: Doors, admin: Kube
     secret = admin.request("GET", path(namespace, "secrets", "robot-token"))
     assert secret["metadata"]["labels"]["team"] == "shop"
     assert honoured(admin, own), "the account's own tokens are the business of user.recreate_account"
-
-
-def test_an_iam_identity_leaves_a_task_about_aws(doors: Doors, namespace: str) -> None:
-    arn = "arn:aws:iam::123456789012:user/mallory"
-    finding, _ = about_user(arn)
-    target = Target(kind=TargetKind.SUBJECT, name="mallory", uid=arn)
-    outcome = rotate(doors, request_for(namespace, "", step=STEP, finding=finding, targets=(target,)))
-    assert outcome.complete
-    (task,) = outcome.tasks
-    assert "mallory" in task.text and "Systems Manager" in task.text
 
 
 def test_many_secrets_are_grouped(
