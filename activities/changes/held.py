@@ -140,14 +140,16 @@ class HeldChanges:
                 if self._replace(live, record.model_copy(update={"incidents": others})) is not None:
                     return f"{change.resource}: held by {', '.join(o[:120] for o in others[:3])}"
                 continue
-            marked = self._replace(live, record.model_copy(update={"releasing": incident}))
+            marked: JsonObject | None = live
+            if record.releasing != incident:
+                marked = self._replace(live, record.model_copy(update={"releasing": incident}))
             if marked is None:
                 continue
             try:
                 kept = undo(record)
             except FirebreakError:
                 with suppress(FirebreakError):
-                    self._replace(marked, record)
+                    self._replace(marked, record.model_copy(update={"releasing": ""}))
                 raise
             if self._drop(marked):
                 return kept
