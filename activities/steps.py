@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from temporalio import activity
 
@@ -92,8 +92,14 @@ class PlanningActivities:
         return plan.model_copy(update={"changes": tuple(changes), "skip": "" if changes else plan.skip})
 
 
+_ALIKE: Final = frozenset({"unbind_anonymous"})
+"""Steps that do the same whatever the finding names: nobody may come in without credentials, through any binding."""
+
+
 def aims_of(step: Step) -> tuple[str, ...]:
     """What a step is for, in words that two incidents with the same aim have in common."""
+    if step.action in _ALIKE:
+        return (step.action,)
     return tuple(f"{step.action}:{target_words(t)}" for t in step.targets)
 
 

@@ -33,16 +33,16 @@ class Bound(NamedTuple):
     """They name a group in which it is with every other account."""
 
 
-def bound_of(kubernetes: Kubernetes, finding: Finding) -> Bound:
-    """The bindings, that which the finding names first; of one account, if the finding tells which.
+def bound_of(kubernetes: Kubernetes, request: StepRequest) -> Bound:
+    """The bindings, that which the finding names first; of one account, if anything tells which.
 
     Raises:
         Forbidden: Our identity may not list bindings or read roles.
     """
-    named = finding.role_binding
+    named = request.finding.role_binding
     found = list(bindings_of(kubernetes, _is_default))
     first = [b for b in found if named is not None and _is_named(b, named.name, named.uid)]
-    namespaces = _namespaces(finding) or {n for b in first for n in _accounts(b)}
+    namespaces = _namespaces(request.finding) or {n for b in first for n in _accounts(b)} | _treated(request)
     roles: dict[str, bool] = {}
     rest = [b for b in found if b not in first and _administers(kubernetes, b, roles)]
     bindings = [b for b in (*first, *rest) if not namespaces or namespaces & _accounts(b)]
@@ -55,7 +55,7 @@ def bound_of(kubernetes: Kubernetes, finding: Finding) -> Bound:
 
 def plan(kubernetes: Kubernetes, request: StepRequest) -> StepPlan:
     """Take the account out of each binding; say which pods lose the rights (guide C3)."""
-    bound = bound_of(kubernetes, request.finding)
+    bound = bound_of(kubernetes, request)
     ours = [b for b in bound.bindings if _CLUSTERS_OWN in _accounts(b)]
     failures = tuple(
         Failure(
@@ -78,7 +78,7 @@ def plan(kubernetes: Kubernetes, request: StepRequest) -> StepPlan:
 
 def still_bound(kubernetes: Kubernetes, request: StepRequest) -> tuple[str, ...]:
     """What makes the account an administrator still, as read now, a sentence each."""
-    bound = bound_of(kubernetes, request.finding)
+    bound = bound_of(kubernetes, request)
     direct = [f"{ref_of(b)} binds the default account still." for b in bound.bindings]
     groups = [
         f"{ref_of(b)} gives the same rights to every account; take it away by hand." for b in bound.through_groups
@@ -114,6 +114,18 @@ def _namespace_of(subject: JsonObject) -> str:
 
 def _accounts(binding: JsonObject) -> set[str]:
     return {n for s in binding.get("subjects") or () if (n := _namespace_of(s))}
+
+
+def _treated(request: StepRequest) -> set[str]:
+    """The namespaces whose account was taken out of a binding: that binding no longer tells."""
+    changed = [c for c in (*request.changes, *request.made) if c.step == request.step.step]
+    entries = [e for c in changed for value in c.before.values() if isinstance(value, dict) for e in _entries(value)]
+    return {n for e in entries if (n := _namespace_of(e))}
+
+
+def _entries(value: dict[str, Any]) -> list[JsonObject]:
+    """The entries of a subject in a recorded change (activities.changes.bindings)."""
+    return [e for e in value.get("entries") or () if isinstance(e, dict)]
 
 
 def _namespaces(finding: Finding) -> set[str]:
