@@ -31,8 +31,10 @@ _RENDERED: Final = {
 }
 _MOST_PLACEHOLDERS: Final = 4
 """More would let somebody who writes a template make matching it take for ever."""
-LEAST_LITERAL: Final = 4
-"""A template with less text of its own, such as `{{SessionName}}`, fits anybody's name."""
+LEAST_LITERAL: Final = 2
+"""A template with less text of its own, such as `{{SessionName}}`, fits anybody's name. In a row it can be that; in an
+access entry a colon has to stand before it: https://docs.aws.amazon.com/eks/latest/userguide/set-custom-username.html"""
+_PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov")
 
 
 class Principal(NamedTuple):
@@ -114,5 +116,9 @@ def own_text(template: str) -> int:
 def usernames_of(principal: Principal) -> tuple[str, ...]:
     """The usernames that EKS gives a principal when its access entry names none."""
     if principal.kind == "role":
-        return (f"arn:aws:sts::{principal.account}:assumed-role/{principal.name}/{{{{SessionName}}}}",)
-    return (f"arn:aws:iam::{principal.account}:{principal.kind}/{principal.name}",) if principal.kind == "user" else ()
+        rest = f"sts::{principal.account}:assumed-role/{principal.name}/{{{{SessionName}}}}"
+    elif principal.kind == "user":
+        rest = f"iam::{principal.account}:user/{principal.name}"
+    else:
+        return ()
+    return tuple(f"arn:{partition}:{rest}" for partition in _PARTITIONS)

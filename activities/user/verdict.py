@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from activities.bindings import ref_of
 from activities.user.entries import STANDARD
-from activities.user.reviews import EVERYBODY, Question, allowed, questions
+from activities.user.principals import LEAST_LITERAL, own_text
+from activities.user.reviews import EVERYBODY, allowed, questions
 from activities.user.ways import Cluster, Ways
 from clients.kubernetes import JsonObject, Kubernetes
 from findings.subject import SubjectKind
@@ -44,6 +45,8 @@ def judge(
             reasons.append(f"The access entry of {words(entry.arn)} is of type {words(entry.type)}: it stays.")
         elif entry.grants:
             reasons.append(f"The access entry of {words(entry.arn)} still has policies or groups.")
+        elif own_text(entry.username) < LEAST_LITERAL and "{{" in entry.username:
+            reasons.append(f"By the access entry of {words(entry.arn)} it can take any user's name: delete the entry.")
     reasons += [f"{ref_of(b)} still binds it." for b in cluster.bound(ways.is_user)]
     reasons += [f"{words(f.target)}: {words(f.message)}" for f in cluster.auth.failures]
     username = _username(ways)
@@ -53,7 +56,7 @@ def judge(
     reasons += allowed(kubernetes, username, [EVERYBODY], asked, beat)
     if ways.managed:
         return Found(reasons, [])
-    return _by_groups(kubernetes, ways, username, Found(reasons, []), asked, beat)
+    return _by_groups(kubernetes, cluster, ways, username, Found(reasons, []), beat)
 
 
 def notes(ways: Ways) -> list[str]:
@@ -85,17 +88,18 @@ def group_notes(cluster: Cluster, groups: Sequence[str], bound: Sequence[JsonObj
 
 
 def _by_groups(
-    kubernetes: Kubernetes,
-    ways: Ways,
-    username: str,
-    found: Found,
-    asked: Sequence[Question],
-    beat: Callable[[], None],
+    kubernetes: Kubernetes, cluster: Cluster, ways: Ways, username: str, found: Found, beat: Callable[[], None]
 ) -> Found:
     """What its groups still allow as well, where no entry and no row has given them to it."""
     groups = [g for g in ways.subject.groups if g != EVERYBODY]
-    with_groups = allowed(kubernetes, username, [EVERYBODY, *groups], asked, beat) if groups else []
-    more = [r for r in with_groups if r not in found.reasons][:3]
+    if not groups:
+        return found
+    names = {g for g in groups if not g.startswith("system:")}
+    bound = cluster.bound(lambda s: s.get("kind") == "Group" and s.get("name") in names)
+    asked = questions(kubernetes, bound)
+    with_groups = allowed(kubernetes, username, [EVERYBODY, *groups], asked, beat)
+    more = [f"{ref_of(b)} binds one of its groups." for b in bound]
+    more = [*more, *(r for r in with_groups if r not in found.reasons)][:5]
     if not more:
         return found
     if _MASTERS in groups:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -68,13 +69,15 @@ def test_entries_refuse_what_the_service_refuses(eks: Any) -> None:
     refusals = [
         refusal(lambda: eks.list_access_entries(clusterName="nowhere")),
         refusal(lambda: eks.create_access_entry(**on_node)),
-        refusal(lambda: eks.delete_access_entry(**on_node)),
         refusal(lambda: eks.update_access_entry(**on_node, kubernetesGroups=[])),
         refusal(lambda: eks.associate_access_policy(**on_node, policyArn=ADMIN_POLICY, accessScope=scope)),
         refusal(lambda: eks.create_access_entry(clusterName=CLUSTER, principalArn="arn:aws:iam::1:role/x")),
-        refusal(
-            lambda: eks.create_access_entry(
-                clusterName=CLUSTER, principalArn=role(), kubernetesGroups=["system:masters"]
+        *(
+            refusal(partial(eks.create_access_entry, clusterName=CLUSTER, principalArn=role(), **more))
+            for more in (
+                {"kubernetesGroups": ["system:masters"]},
+                {"username": "eks:me"},
+                {"username": "{{SessionName}}"},
             )
         ),
     ]
@@ -83,7 +86,8 @@ def test_entries_refuse_what_the_service_refuses(eks: Any) -> None:
         "ResourceInUseException",
         "InvalidRequestException",
         "InvalidRequestException",
-        "InvalidRequestException",
+        "InvalidParameterException",
+        "InvalidParameterException",
         "InvalidParameterException",
         "InvalidParameterException",
     ]
