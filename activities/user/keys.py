@@ -16,8 +16,9 @@ from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
 from errors import FirebreakError, Forbidden, PolicyRefusal, TargetGone
+from findings.model import Finding
 from plans.model import Change, ResourceRef
-from plans.situation import words
+from plans.situation import clause, words
 
 _INACTIVE: Final = "Inactive"
 _CALLERS: Final = "user.deactivate_caller_key"
@@ -80,26 +81,36 @@ class KeyActivities(StepRoom):
         return self._plan(request, self._holders.of(request))
 
     def _plan_callers(self, request: StepRequest) -> StepPlan:
-        """The key of the user who made the session, as CloudTrail recorded it."""
+        """The key of the user who made the session, as CloudTrail recorded it.
+
+        What keeps it from being found or touched is an outcome, not a failure: the sessions are to be ended all the
+        same, and that step waits for this one.
+        """
         found: list[Holder] = []
         notes: list[str] = []
         for holder in self._holders.of(request):
             if holder.refused or not holder.key_id.startswith("ASIA"):
                 continue
-            caller = trace(self._doors.aws.cloudtrail, self._doors.settings.account, holder.key_id, request.finding)
+            caller = self._caller(holder.key_id, request.finding)
             notes.append(caller.how)
-            if caller.key_id:
-                found.append(self._caller(caller))
+            if self._holders.protected(caller.user):
+                notes.append(f"Protected: the principal {words(caller.user)}. Whoever owns its key must replace it.")
+            elif caller.key_id:
+                found.append(Holder(USER, caller.user, caller.key_id))
         if not found:
             return StepPlan(skip=" ".join(notes) or "No session of the finding has a key.", notes=tuple(notes))
         plan = self._plan(request, found)
-        return plan.model_copy(update={"notes": (*notes, *plan.notes)})
+        refused = [f for f in plan.failures if f.code == PolicyRefusal.code]
+        notes += [f.message for f in refused]
+        failures = tuple(f for f in plan.failures if f not in refused)
+        skip = "" if plan.changes or failures else " ".join((*notes, *plan.notes))
+        return StepPlan(changes=plan.changes, failures=failures, skip=skip, notes=(*notes, *plan.notes))
 
-    def _caller(self, caller: Caller) -> Holder:
-        if self._holders.protected(caller.user):
-            refused = f"Protected: the principal {words(caller.user)}, who made the session."
-            return Holder(USER, caller.user, refused=refused)
-        return Holder(USER, caller.user, caller.key_id)
+    def _caller(self, key_id: str, finding: Finding) -> Caller:
+        try:
+            return trace(self._doors.aws.cloudtrail, self._doors.settings.account, key_id, finding)
+        except Forbidden as error:
+            return Caller(f"Who made the session of {words(key_id)} is not known: {clause(error.message)}.")
 
     def _plan(self, request: StepRequest, holders: Iterable[Holder]) -> StepPlan:
         changes: list[Change] = []

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from temporalio import activity
 
 from activities.doors import Doors
+from activities.isolation.walk import SYSTEMIC
 from activities.steps import Planner, StepRoom
 from activities.user import kinds
 from activities.user.account_roles import AccountRoles, Found, Role
@@ -20,7 +21,7 @@ from activities.user.holders import accounts_at
 from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
-from errors import FirebreakError, Forbidden
+from errors import FirebreakError
 from plans.model import Change, ResourceRef
 from plans.situation import listed, words
 
@@ -67,7 +68,9 @@ class PodRoleActivities(StepRoom):
             who = f"{words(namespace)}/{words(name)}"
             try:
                 found = self._accounts.of(namespace, name)
-            except Forbidden as error:
+            except SYSTEMIC:
+                raise
+            except FirebreakError as error:
                 failures.append(_failed(request, who, error.message, error))
                 continue
             if not found.roles:

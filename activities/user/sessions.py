@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.doors import Doors
+from activities.isolation.walk import SYSTEMIC
 from activities.steps import Planner, StepRoom
 from activities.user import kinds
 from activities.user.account_roles import AccountRoles
@@ -76,33 +77,35 @@ class SessionActivities(StepRoom):
         changes: list[Change] = []
         notes: list[str] = []
         failures: list[Failure] = []
-        roles, more = self._of_accounts(request)
-        notes += more
+        roles = self._of_accounts(request, notes, failures)
         for holder in dict.fromkeys((*self._holders.of(request), *roles)):
             try:
                 planned = self._revocation(request, holder)
             except Forbidden as error:
-                failures.append(_failure(request, holder, error))
+                failures.append(_failure(request, str(holder), error))
                 continue
             changes += [planned.change] if planned.change is not None else []
             notes += [planned.note] if planned.note else []
         skip = "" if changes or failures else " ".join(notes) or "No IAM identity is behind the finding."
         return StepPlan(changes=tuple(changes), failures=tuple(failures), skip=skip, notes=tuple(notes))
 
-    def _of_accounts(self, request: StepRequest) -> tuple[list[Holder], list[str]]:
+    def _of_accounts(self, request: StepRequest, notes: list[str], failures: list[Failure]) -> list[Holder]:
         """The roles of the service accounts among the targets, those that were cut from them before included."""
         names = [role for change in request.made for role in _roles_in(change)]
-        notes: list[str] = []
         for namespace, name in accounts_at(request):
-            found = self._accounts.of(namespace, name)
-            names += [r.name for r in found.roles if not r.foreign]
+            try:
+                names += [r.name for r in self._accounts.of(namespace, name).roles if not r.foreign]
+            except SYSTEMIC:
+                raise
+            except FirebreakError as error:
+                failures.append(_failure(request, f"{words(namespace)}/{words(name)}", error))
         roles = []
         for name in dict.fromkeys(names):
             if self._holders.protected(name):
                 notes.append(f"Protected: the role {words(name)}, whose sessions are left alone.")
             else:
                 roles.append(Holder(ROLE, name))
-        return roles, notes
+        return roles
 
     def _revocation(self, request: StepRequest, holder: Holder) -> _Planned:
         if holder.refused:
@@ -172,5 +175,5 @@ def _roles_in(change: Change) -> tuple[str, ...]:
     return ()
 
 
-def _failure(request: StepRequest, holder: Holder, error: FirebreakError) -> Failure:
-    return Failure(step=request.step.step, target=str(holder), code=error.code, message=error.message)
+def _failure(request: StepRequest, target: str, error: FirebreakError) -> Failure:
+    return Failure(step=request.step.step, target=target, code=error.code, message=error.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.e2e.incident import Incident, step_state
 from tests.e2e.targets import NAME, contained, deployed, uids
 from tests.e2e.workloads import Json
 from tests.e2e.world import World
-from tests.user_credentials.support import ACCOUNT, REVOKE, Iam
+from tests.user_credentials.support import ACCOUNT, REVOKE, Iam, recorded
 
 CLUSTER = "firebreak-demo"
 IMPACT = "Impact:Kubernetes/MaliciousIPCaller"
@@ -74,6 +75,8 @@ async def done(incident: Incident, step: str) -> IncidentView:
 async def test_a_user_s_key_is_off_at_once_and_on_again_after_release(world: World, iam: Iam) -> None:
     user = iam.user()
     key, other = iam.key(user), iam.key(user)
+    event = {"EventId": uuid.uuid4().hex, "EventName": "CreateRole", "EventTime": datetime.now(UTC).isoformat()}
+    recorded(world.stack, {**event, "AccessKeyId": key, "CloudTrailEvent": '{"eventName": "CreateRole"}'})
     raw = about_user(user, key)
     world.publish(raw)
     incident = await world.start(raw)
@@ -81,7 +84,9 @@ async def test_a_user_s_key_is_off_at_once_and_on_again_after_release(world: Wor
     await done(incident, "user.deactivate_key")
     assert iam.keys(user) == {key: "Inactive", other: "Active"}
     view = await done(incident, "user.review_account")
-    assert [user in t.task.text for t in view.tasks if t.task.step == "user.review_account"] == [True]
+    (task,) = (t.task for t in view.tasks if t.task.step == "user.review_account")
+    assert user in task.text and "made or changed CreateRole" in task.text
+    assert view.evidence.artefacts >= 1
     assert iam.user_policies(user) == {}
 
     await incident.approve("credentials")

@@ -221,8 +221,19 @@ def test_a_protected_user_behind_a_session_is_not_touched(stack: StackInfo, iam:
     key, session = iam.key(user), session_key()
     recorded(stack, gave_out(session, {"type": "IAMUser", "userName": user, "accessKeyId": key}))
     planned = rooms.plan(request(CALLER, about_role("r", session), incident()))
-    assert planned.blocked and "Protected" in planned.failures[0].message
+    assert (planned.changes, planned.failures, "Protected" in planned.skip) == ((), (), True)
     assert iam.keys(user) == {key: "Active"}
+
+
+def test_sessions_are_ended_all_the_same_when_cloudtrail_refuses(
+    rooms: Rooms, doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> object:
+        raise Forbidden("cloudtrail:LookupEvents: grant it")
+
+    monkeypatch.setattr(doors.aws.cloudtrail, "events", refuse)
+    planned = rooms.plan(request(CALLER, about_role("r", session_key()), incident()))
+    assert (planned.failures, planned.blocked, "grant it" in planned.skip) == ((), False, True)
 
 
 def test_the_key_that_firebreak_itself_may_use_is_not_touched(

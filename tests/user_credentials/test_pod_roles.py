@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,17 @@ from clients.paths import list_path
 from errors import Forbidden
 from findings.model import Finding
 from tests.assess.support import account_user, raw_finding, read
-from tests.user_credentials.support import ACCOUNT, REVOKE, Iam, Json, Rooms, incident, refusing, request
+from tests.user_credentials.support import (
+    ACCOUNT,
+    REVOKE,
+    Iam,
+    Json,
+    Rooms,
+    about_role,
+    incident,
+    refusing,
+    request,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -217,3 +228,16 @@ def test_a_refusal_of_iam_is_never_reported_as_done(iam: Iam, doors: Doors, issu
     assert not outcome.complete and outcome.failures[0].code == "Forbidden"
     assert outcome.summary.startswith("0 ways")
     assert iam.trust(role) == before
+
+
+def test_roles_that_cannot_be_looked_up_are_failures_and_no_reason_to_spare_others(
+    iam: Iam, doors: Doors, namespace: str
+) -> None:
+    role = iam.role()
+    away = Rooms(dataclasses.replace(doors, settings=doors.settings.model_copy(update={"cluster": "nowhere"})))
+    planned = away.plan(request(CUT, about(namespace, "web"), incident(), (namespace, "web")))
+    assert [f.code for f in planned.failures] == ["TargetGone"] and planned.skip == ""
+    outcome, _ = away.carry_out(request(REVOKE_STEP, about_role(role), incident(), (namespace, "web")))
+    assert outcome.complete and list(iam.policies(role)) == [REVOKE]
+    both = away.plan(request(REVOKE_STEP, about_role(role), incident(), (namespace, "web")))
+    assert [f.code for f in both.failures] == ["TargetGone"] and len(both.changes) == 1
