@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from pydantic import JsonValue
 from temporalio import activity
 
 from activities.doors import Doors
 from activities.node.cordon import verdict_without_targets
-from activities.node.groups import ISOLATION_GROUP, Groups
+from activities.node.groups import ISOLATION_GROUP, UNTRACKED_GROUP, Groups
 from activities.node.kinds import GROUPS, groups_of
 from activities.node.machine import Machine, look, look_at_all
 from activities.node.pods import pods_on
@@ -82,23 +83,30 @@ class IsolateNodeActivities(StepRoom):
             if machine.closed or machine.ended:
                 notes.append(machine.closed or f"The instance {machine.instance_id} is {machine.state} already.")
                 continue
-            changes += self._changes(request.step.step, machine)
+            changes += self._changes(request, machine)
             notes += self._notes(machine)
         return StepPlan(changes=tuple(changes), notes=tuple(notes))
 
-    def _changes(self, step: str, machine: Machine) -> list[Change]:
+    def _changes(self, request: StepRequest, machine: Machine) -> list[Change]:
+        # An attempt that was killed between its two steps left our group: what was there before stands in history.
+        known = {c.resource.name: c.before for c in request.made if c.resource.kind == "NetworkInterface"}
+        changes = []
         # The network plugin copies the groups of the primary interface to the others, so the primary comes first.
-        return [
-            Change(
-                step=step,
-                resource=ResourceRef(kind="NetworkInterface", name=interface["NetworkInterfaceId"]),
-                summary=f"the interface of {machine.name} lets nothing through",
-                before={GROUPS: list(groups_of(interface))},
-                after={GROUPS: [ISOLATION_GROUP]},
+        for interface in self._doors.aws.ec2.interfaces(machine.instance_id):
+            name, groups = interface["NetworkInterfaceId"], groups_of(interface)
+            if groups == [ISOLATION_GROUP]:
+                continue
+            before: dict[str, JsonValue] = {GROUPS: list(groups)}
+            changes.append(
+                Change(
+                    step=request.step.step,
+                    resource=ResourceRef(kind="NetworkInterface", name=name),
+                    summary=f"the interface of {machine.name} lets nothing through",
+                    before=known.get(name, before) if groups == [UNTRACKED_GROUP] else before,
+                    after={GROUPS: [ISOLATION_GROUP]},
+                )
             )
-            for interface in self._doors.aws.ec2.interfaces(machine.instance_id)
-            if groups_of(interface) != [ISOLATION_GROUP]
-        ]
+        return changes
 
     def _notes(self, machine: Machine) -> list[str]:
         pods = pods_on(self._doors.kubernetes, machine.target.name)

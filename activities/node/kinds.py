@@ -5,7 +5,7 @@ kind              named by              fields
 ================  ====================  ============================================================================
 Instance          instance id           `/DisableApiTermination`, `/Tags/<key>`
 ScalingInstance   group, instance id    `/ProtectedFromScaleIn`
-NetworkInterface  interface id          `/Groups`: ids of security groups, or the name of our own isolation group
+NetworkInterface  interface id          `/Groups`: ids of security groups, or the names of our own
 InstanceProfile   instance id           `/Arn` of the profile that the instance carries
 RunningMachine    node, with instance   `/State`: it can only end, and nothing brings it back
 ================  ====================  ============================================================================
@@ -19,10 +19,10 @@ from typing import Any, Final
 
 from activities.changes.kinds import Values, register
 from activities.doors import Doors
-from activities.node.groups import ISOLATION_GROUP, Groups
+from activities.node.groups import ISOLATION_GROUP, UNTRACKED_GROUP, Groups
 from activities.node.machine import ENDING, tags_of
 from clients.kubernetes import JsonObject
-from errors import Conflict, InputError, TargetGone
+from errors import Conflict, FirebreakError, InputError, TargetGone
 from plans.model import ResourceRef
 
 PROTECTED: Final = "/DisableApiTermination"
@@ -82,7 +82,7 @@ class ScalingInstanceKind:
 
 
 class NetworkInterfaceKind:
-    """The security groups of one interface. Our isolation group goes by its name, because it may not exist yet."""
+    """The security groups of one interface. Our own go by their names, because they may not exist yet."""
 
     undoable = True
 
@@ -106,13 +106,27 @@ class NetworkInterfaceKind:
         Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/security-group-connection-tracking.html
         """
         wanted: list[str] = list(new[GROUPS] or ())
-        if wanted == [ISOLATION_GROUP]:
-            vpc = str(self._ec2.interface(ref.name)["VpcId"])
-            untracked, empty = self._groups.untracked(vpc), self._groups.isolation(vpc)
-            self._ec2.set_groups(ref.name, [untracked])
-            self._ec2.set_groups(ref.name, [empty])
+        if wanted != [ISOLATION_GROUP]:
+            self._ec2.set_groups(ref.name, wanted)
             return
-        self._ec2.set_groups(ref.name, wanted)
+        vpc = str(self._ec2.interface(ref.name)["VpcId"])
+        untracked, empty = self._groups.untracked(vpc), self._groups.isolation(vpc)
+        self._ec2.set_groups(ref.name, [untracked])
+        try:
+            self._ec2.set_groups(ref.name, [empty])
+        except FirebreakError:
+            # Nothing may stay open to everything because the second step was refused.
+            if not self.ours(now[GROUPS]):
+                self._ec2.set_groups(ref.name, list(now[GROUPS]))
+            raise
+
+    def covers(self, now: Any, wanted: Any) -> bool:
+        """Nothing but the group itself will do."""
+        return bool(now == wanted)
+
+    def ours(self, now: Any) -> bool:
+        """Whether an attempt that was killed between the two steps, or any other of ours, left it so."""
+        return now in ([ISOLATION_GROUP], [UNTRACKED_GROUP])
 
 
 class InstanceProfileKind:
@@ -154,9 +168,10 @@ def living(instance: JsonObject) -> JsonObject:
 
 
 def groups_of(interface: JsonObject) -> list[str]:
-    """The security groups of an interface by id, our isolation group by its name."""
+    """The security groups of an interface by id, our own by their names."""
     found = interface.get("Groups") or ()
-    return sorted(ISOLATION_GROUP if g.get("GroupName") == ISOLATION_GROUP else str(g["GroupId"]) for g in found)
+    ours = (ISOLATION_GROUP, UNTRACKED_GROUP)
+    return sorted(str(g["GroupName"] if g.get("GroupName") in ours else g["GroupId"]) for g in found)
 
 
 def _tag(field: str) -> str:
