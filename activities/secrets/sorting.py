@@ -23,7 +23,7 @@ from clients.kubernetes import JsonObject
 from clients.paths import list_path
 from contracts.steps import StepRequest, Task
 from findings.subject import Subject, SubjectKind, subjects_of
-from plans.model import Change
+from plans.model import Change, TargetKind
 from plans.situation import NEVER_TOUCHED, listed, words
 
 MOST_TASKS = 40
@@ -102,10 +102,17 @@ def sort_secrets(doors: Doors, request: StepRequest) -> Sorted:
 
 def _subjects(request: StepRequest) -> list[Subject]:
     wanted = {(t.namespace, t.name, t.uid) for t in request.step.targets}
-    return [
+    found = [
         s
         for s in subjects_of(request.finding)
         if s.kind not in NEVER_TOUCHED and (s.namespace, s.name, s.principal_arn) in wanted
+    ]
+    # The accounts of the finding's pods are targets without being subjects of the finding.
+    named = {(s.namespace, s.name) for s in found}
+    return found + [
+        Subject(kind=SubjectKind.SERVICE_ACCOUNT, namespace=t.namespace, name=t.name)
+        for t in request.step.targets
+        if t.kind is TargetKind.SERVICE_ACCOUNT and (t.namespace, t.name) not in named
     ]
 
 

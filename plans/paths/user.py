@@ -43,11 +43,12 @@ def steps(s: Situation) -> tuple[Draft, ...]:
         _step(
             s,
             "recreate_account",
-            accounts,
+            with_roles,
             Gate.CREDENTIALS,
             "Nothing brings the old tokens back; the account keeps its name and fields.",
         ),
-        _step(s, "rotate_secrets", s.users, Gate.CREDENTIALS, "Nothing brings a replaced secret back."),
+        # Whoever is in a pod has its account's token, too (guide P5).
+        _step(s, "rotate_secrets", (*others, *with_roles), Gate.CREDENTIALS, "Nothing brings a replaced secret back."),
         _step(s, "investigate", iam, Gate.ERADICATE, "Nothing to undo: an investigation changes nothing."),
         _step(s, "delete_key", keys, Gate.TERMINATE, "Nothing brings a deleted key back."),
         _step(

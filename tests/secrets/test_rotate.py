@@ -94,6 +94,18 @@ def test_only_what_could_be_read_is_named(doors: Doors, admin: KubeApi, namespac
     assert names(rotate(doors, request).tasks) == {"one", "mounted"}, "whoever is in a pod needs no API"
 
 
+def test_the_account_of_a_pod_counts_though_the_finding_is_about_somebody_else(
+    doors: Doors, admin: KubeApi, namespace: str
+) -> None:
+    make_secret(admin, namespace, "one")
+    about_the_account = reader(admin, namespace, "one")
+    finding, targets = about_user(f"jane-{uuid.uuid4().hex[:6]}")
+    request = request_for(
+        namespace, "", step=STEP, finding=finding, targets=(*targets, *about_the_account.step.targets)
+    )
+    assert names(rotate(doors, request).tasks) == {"one"}
+
+
 def test_what_the_incident_has_taken_away_counts_as_could_be_read(doors: Doors, admin: KubeApi, namespace: str) -> None:
     make_secret(admin, namespace, "one")
     make_secret(admin, namespace, "two")
