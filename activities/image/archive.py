@@ -126,7 +126,7 @@ class ArchiveActivities(StepRoom):
             failure_of(
                 request.step.step,
                 c.resource,
-                PolicyRefusal(f"{c.resource}: the evidence holds no whole copy of it, so it is not deleted"),
+                PolicyRefusal(f"{c.resource}: it is deleted only once the evidence holds a whole copy of it"),
             )
             for c in missing
         )

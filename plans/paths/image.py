@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from findings.catalogue import Feature, lookup
 from plans import causes
 from plans.drafts import Draft
 from plans.images import accused_images, ecr_image, image_doubt
@@ -129,6 +130,10 @@ def _tags(s: Situation) -> tuple[Target, ...]:
 
 def _causes(s: Situation) -> tuple[str, ...]:
     observed, found = s.observed, causes.of_the_pods(s)
+    entry = lookup(s.finding.type)
+    if entry is not None and entry.feature in (Feature.EKS_AUDIT_LOGS, Feature.ATTACK_SEQUENCE):
+        # Whoever starts a privileged pod takes whatever image is at hand, and half of the cluster may run it.
+        found.append("The finding tells how a workload was started, not what its image holds.")
     if observed is None or not observed.images_counted:
         return (*found, "An image can run anywhere in the cluster; its pods have not been counted.")
     most, count = s.policy.budget.incident_pods, s.pod_count + observed.image_pod_count

@@ -159,7 +159,7 @@ def test_an_image_without_a_copy_is_not_deleted(
 ) -> None:
     planned = plan(ArchiveActivities(doors), request_for("image.delete", pushed.by_digest))
     assert planned.blocked
-    assert "no whole copy" in planned.failures[0].message
+    assert "only once the evidence holds a whole copy" in planned.failures[0].message
     assert any("tags 1.0 and latest" in n for n in planned.notes)
     assert status(ecr, pushed) == "ACTIVE"
 

@@ -50,6 +50,16 @@ def test_an_image_whose_pods_are_counted_is_contained_by_itself() -> None:
     assert {t.name for t in step(plan, "image.block").targets} == {BAD, "nginx:1.27"}
 
 
+def test_how_a_workload_was_started_says_nothing_about_its_image() -> None:
+    privileged = a_finding(type="PrivilegeEscalation:Kubernetes/PrivilegedContainer")
+    plan = image_plan(privileged, image_pods=(other(0),), image_pod_count=1, image_pod_namespaces=("batch",))
+    for name in ("image.block", "image.quarantine"):
+        assert step(plan, name).decision is Verdict.APPROVAL
+        assert "not what its image holds" in step(plan, name).reason
+    # The pod that the finding names is contained all the same.
+    assert step(plan, "pod.quarantine").decision is Verdict.AUTO
+
+
 def test_pods_of_both_paths_count_together_against_the_budget_of_an_incident() -> None:
     pods = tuple(other(i) for i in range(50))
     plan = image_plan(image_pods=pods, image_pod_count=50, image_pod_namespaces=("batch",))
