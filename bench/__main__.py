@@ -9,11 +9,11 @@ import signal
 import sys
 import time
 
-from bench import identify, image, one_pod, scale, storm
+from bench import identify, image, node, one_pod, scale, storm
 from bench.arena import arena
 from bench.results import Result, document, machine, show
 
-BENCHMARKS = {module.NAME: module.measure for module in (one_pod, storm, scale, identify, image)}
+BENCHMARKS = {module.NAME: module.measure for module in (one_pod, storm, scale, identify, image, node)}
 """Each with its name, in the order of the table."""
 
 
