@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from activities.changes.kinds import Values, register
 from activities.user.principals import Principal, own_text, principal_of, renders
 from clients.aws.eks import Eks
-from errors import InputError, PolicyRefusal, TargetGone
+from contracts.changes import pointer
+from errors import Conflict, InputError, PolicyRefusal, TargetGone
 from plans.model import Change, ResourceRef
 from plans.situation import words
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from mypy_boto3_eks.type_defs import AccessScopeTypeDef
 
 KIND: Final = "AccessEntry"
-POLICIES, GROUPS = "/policies", "/kubernetesGroups"
+GROUPS, GRANTS = "/kubernetesGroups", "/grants"
+"""Its groups, and whether there is anything in it at all: one that somebody fills again is noticed, whatever it is."""
+_POLICY: Final = "/policies/"
+"""One policy, by its ARN. Each is a field, because each is a call of its own and may be the last that succeeds."""
 STANDARD: Final = "STANDARD"
 """The one type that people use; by the others nodes join, and they are never changed."""
 ADMIN_POLICY: Final = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
@@ -157,12 +161,14 @@ def read_entry(eks: Eks, cluster: str, arn: str) -> Entry:
 def emptied(entry: Entry, step: str) -> Change:
     """The change that takes every policy and group from an entry."""
     names = [*(p["policyArn"].rpartition("/")[2] for p in entry.policies), *(f"group {g}" for g in entry.groups)]
+    # What it does not have is no part of the change: another change may be about that, and be undone before this one.
+    fields = (*(_field(p["policyArn"]) for p in entry.policies), *((GROUPS,) if entry.groups else ()))
     return Change(
         step=step,
         resource=ResourceRef(kind=KIND, name=entry.arn, uid=entry.uid),
         summary=f"access entry emptied: {words(', '.join(names))}",
-        before={POLICIES: [dict(p) for p in entry.policies], GROUPS: list(entry.groups)},
-        after={POLICIES: [], GROUPS: []},
+        before=_values(entry, (*fields, GRANTS)),
+        after={**dict.fromkeys(fields), GRANTS: False},
     )
 
 
@@ -177,26 +183,26 @@ class AccessEntryKind:
 
     def read(self, ref: ResourceRef, fields: tuple[str, ...]) -> dict[str, Any]:
         """Policies and groups of the very entry: one that was made anew for the principal is another."""
-        entry = self._entry(ref)
-        values: dict[str, Any] = {POLICIES: [dict(p) for p in entry.policies], GROUPS: list(entry.groups)}
-        return {field: values[field] for field in fields}
+        return _values(self._entry(ref), fields)
 
     def write(self, ref: ResourceRef, now: Values, new: Values) -> None:
         """Policies one by one, then the groups. EKS knows no condition; what was read a moment ago is the condition."""
         entry = self._entry(ref)
         if entry.type != STANDARD:
             raise PolicyRefusal(f"{ref} is of type {entry.type}: nodes join the cluster by it")
-        wanted = {p["policyArn"]: p["accessScope"] for p in new.get(POLICIES, now.get(POLICIES)) or []}
-        for policy in entry.policies:
-            if policy["policyArn"] not in wanted:
+        standing = _values(entry, tuple(new))
+        for field, scope in new.items():
+            if not field.startswith(_POLICY) or standing[field] == scope:
+                continue
+            if scope is None:
                 with suppress(TargetGone):
-                    self._eks.disassociate_policy(self._cluster, ref.name, policy["policyArn"])
-        standing = {p["policyArn"]: p["accessScope"] for p in entry.policies}
-        for arn, scope in wanted.items():
-            if standing.get(arn) != scope:
-                self._eks.associate_policy(self._cluster, ref.name, arn, scope)
-        if GROUPS in new and list(entry.groups) != (new[GROUPS] or []):
+                    self._eks.disassociate_policy(self._cluster, ref.name, _arn(field))
+            else:
+                self._eks.associate_policy(self._cluster, ref.name, _arn(field), scope)
+        if GROUPS in new and standing[GROUPS] != (new[GROUPS] or []):
             self._eks.set_groups(self._cluster, ref.name, list(new[GROUPS] or []))
+        if new.get(GRANTS) is False and self._entry(ref).grants:
+            raise Conflict(f"{ref}: somebody has given it more since it was read")
 
     def _entry(self, ref: ResourceRef) -> Entry:
         entry = read_entry(self._eks, self._cluster, ref.name)
@@ -206,6 +212,20 @@ class AccessEntryKind:
 
 
 register(KIND, lambda doors: AccessEntryKind(doors.aws.eks, doors.settings.cluster))
+
+
+def _values(entry: Entry, fields: tuple[str, ...]) -> dict[str, Any]:
+    standing = {_field(p["policyArn"]): p["accessScope"] for p in entry.policies}
+    others: dict[str, Any] = {GROUPS: list(entry.groups), GRANTS: entry.grants}
+    return {field: others[field] if field in others else standing.get(field) for field in fields}
+
+
+def _field(policy_arn: str) -> str:
+    return pointer("policies", policy_arn)
+
+
+def _arn(field: str) -> str:
+    return field.removeprefix(_POLICY).replace("~1", "/").replace("~0", "~")
 
 
 def _scope(scope: Any) -> AccessScopeTypeDef:
