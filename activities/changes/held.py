@@ -19,7 +19,7 @@ from typing import NamedTuple
 import structlog
 
 from activities.changes.kinds import Values
-from activities.changes.records import Record, body_of, record_name, record_of
+from activities.changes.records import Record, body_of, record_name, record_of, refuse_large
 from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import list_path, object_path
 from contracts.names import HELD_LABEL, LABEL_ON
@@ -65,6 +65,7 @@ class HeldChanges:
             record = record_of(live) if live is not None else Record(change=change, incidents=(incident,))
             if live is None:
                 assert record is not None
+                refuse_large(record)
                 if self._create(record):
                     return Joined(record, new=True)
                 continue

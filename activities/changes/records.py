@@ -77,12 +77,20 @@ def record_of(live: JsonObject) -> Record | None:
     return record if fields and record_name(change) == live["metadata"]["name"] else None
 
 
-def body_of(record: Record) -> dict[str, Any]:
-    """The ConfigMap of a record.
+def refuse_large(record: Record) -> None:
+    """Make sure that a new record has room for what will be written into it: how the change was left, and its holders.
 
     Raises:
-        InputError: It is too large for a ConfigMap.
+        InputError: It has not. Later edits are not refused: what is held must be released.
     """
+    final = record.model_copy(update={"left": record.change.after})
+    size = sum(len(v.encode()) for v in body_of(final)["data"].values())
+    if size > MOST_BYTES:
+        raise InputError("changes", f"a before-state that fits a record of {MOST_BYTES} bytes", f"{size} bytes")
+
+
+def body_of(record: Record) -> dict[str, Any]:
+    """The ConfigMap of a record."""
     change = record.change
     data = {
         "resource": change.resource.model_dump_json(),
@@ -95,9 +103,6 @@ def body_of(record: Record) -> dict[str, Any]:
         "left": json.dumps(record.left),
         "releasing": record.releasing,
     }
-    size = sum(len(v.encode()) for v in data.values())
-    if size > MOST_BYTES:
-        raise InputError("changes", f"a before-state that fits a record of {MOST_BYTES} bytes", f"{size} bytes")
     labels = {MANAGED_LABEL: LABEL_ON, HELD_LABEL: LABEL_ON}
     return {
         "apiVersion": "v1",

@@ -171,6 +171,26 @@ def test_a_before_state_that_no_record_can_keep_is_refused_before_anything_chang
     assert calls.made == []
 
 
+def test_the_largest_before_state_that_is_kept_can_be_released_by_many(
+    engine: Engine, admin: KubeApi, namespace: str
+) -> None:
+    notes = "x" * 200_000
+    live = make_policy(admin, namespace, "web", SPEC, annotations={"notes": notes})
+    field = "/metadata/annotations/notes"
+    # Padded by what the object itself could not hold: the server allows 256 KiB of annotations.
+    padding = {f"/metadata/annotations/none-{n}": None for n in range(1000)}
+    large = change(policy_ref(live), {field: notes, **padding}, {field: None, **padding}, aims=("x" * 570_000,))
+    incidents = [f"gd/123456789012/us-east-1/{n}" for n in range(3)]
+    for incident in incidents:
+        assert make(engine, large, incident) == []
+    for incident in incidents[:-1]:
+        assert "held by" in engine.undo(large, incident)
+    assert engine.undo(large, incidents[-1]) == ""
+    restored = seen(admin, namespace, "web")
+    assert restored is not None
+    assert restored["metadata"]["annotations"] == {"notes": notes}
+
+
 VALUES = {"password": "cGFzc3dvcmQ="}
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 

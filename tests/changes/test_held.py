@@ -153,6 +153,21 @@ def test_who_joins_just_before_the_release_keeps_the_change(
     assert seen(admin, namespace, "web") == changed
 
 
+def test_a_record_that_is_edited_while_it_is_undone_is_not_thrown_away(
+    engine: Engine, admin: KubeApi, one: Change
+) -> None:
+    make(engine, one, ONE)
+
+    def undo(found: Record) -> str:
+        edited(admin, one, incidents=json.dumps([ONE, TWO]))
+        return engine._put_back(found, one)
+
+    assert "held by" in engine.held.leave(one, ONE, undo)
+    held = record(admin, one)
+    assert held is not None
+    assert json.loads(held["incidents"]) == [TWO]
+
+
 def test_a_failed_undo_leaves_a_holder_that_can_try_again(engine: Engine, admin: KubeApi, thing: Thing) -> None:
     one = thing_change(thing)
     make(engine, one)

@@ -42,13 +42,13 @@ class WorkerProcess:
 
 
 class Zygote:
-    """Forks workers; see `tests.e2e.zygote`."""
+    """Forks workers; see `tests.e2e.zygote`, and `tests.e2e.impatient` for ones whose deaths are noticed quickly."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, module: str = "tests.e2e.zygote") -> None:
         self._folder = folder
         self._count = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.zygote"],
+            [sys.executable, "-m", module],
             cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
