@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -59,12 +60,12 @@ class AccessEntries:
             raise in_use("The specified access entry resource is already in use on this cluster.")
         if kind != "STANDARD" and (asked.get("kubernetesGroups") or asked.get("username")):
             raise invalid(f"The type {kind} takes neither kubernetesGroups nor username.")
-        now = datetime.now(UTC)
+        now, where = datetime.now(UTC), f"arn:aws:eks:{call.region}:{call.account}:access-entry"
         entries[arn] = {
             "clusterName": asked["clusterName"],
             "principalArn": arn,
             "kubernetesGroups": _groups(asked.get("kubernetesGroups", [])) if kind == "STANDARD" else ["system:nodes"],
-            "accessEntryArn": f"arn:aws:eks:{call.region}:{call.account}:access-entry/{asked['clusterName']}/{arn}",
+            "accessEntryArn": f"{where}/{asked['clusterName']}/{match[2]}/{match[1]}/{match[3]}/{uuid.uuid4()}",
             "createdAt": now,
             "modifiedAt": now,
             "tags": dict(asked.get("tags", {})),
