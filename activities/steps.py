@@ -87,7 +87,7 @@ class PlanningActivities:
             changes += [
                 c.model_copy(update={"step": request.step.step, "aims": aims})
                 for c in self._engine.held.for_aims(aims)
-                if _what(c) not in planned
+                if _what(c) not in planned and not self._engine.gone(c)
             ]
         return plan.model_copy(update={"changes": tuple(changes), "skip": "" if changes else plan.skip})
 
@@ -110,8 +110,10 @@ def target_words(target: Target) -> str:
 
 def beat() -> None:
     """Say that an activity moves, and stop between two changes if nobody waits for it any more."""
-    activity.heartbeat()
-    stop_if_cancelled()
+    # `firebreak plan` asks planners too, and no server waits there.
+    if activity.in_activity():
+        activity.heartbeat()
+        stop_if_cancelled()
 
 
 def _what(change: Change) -> tuple[str, str, str, tuple[str, ...]]:

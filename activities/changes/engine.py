@@ -78,6 +78,14 @@ class Engine:
             return True
         return _covered(kind, now, change.after)
 
+    def gone(self, change: Change) -> bool:
+        """Whether the object whose fields were changed does not exist any more, so that nothing is left to change."""
+        try:
+            kind_of(self._doors, change.resource.kind).read(change.resource, tuple(change.after))
+        except TargetGone:
+            return True
+        return False
+
     def drifted(self, record: Record) -> bool:
         """Whether a change that was made does not stand any more. What is gone needs none.
 

@@ -56,6 +56,16 @@ def test_the_last_of_two_incidents_lets_anonymous_users_in_again(room: Room, mak
     assert subjects(admin, live) == [ANONYMOUS, JANE]
 
 
+def test_a_binding_that_another_incident_emptied_and_somebody_deleted_is_no_obstacle(
+    room: Room, make: Make, admin: KubeApi
+) -> None:
+    live = make(a_binding(ANONYMOUS, JANE))
+    room.carry_out(request(finding(GRANTED), "unbind_anonymous"))
+    admin.request("DELETE", f"{path_of('ClusterRoleBinding')}/{live['metadata']['name']}")
+    outcome, changes = room.carry_out(request(finding(GRANTED), "unbind_anonymous"))
+    assert outcome.complete and live["metadata"]["name"] not in names(changes)
+
+
 def test_what_somebody_binds_again_is_found_and_taken_out_again(room: Room, make: Make, admin: KubeApi) -> None:
     live = make(a_binding(ANONYMOUS, JANE))
     asked = request(finding(GRANTED), "unbind_anonymous")

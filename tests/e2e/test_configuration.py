@@ -1,16 +1,20 @@
-"""Settings that let somebody in are closed, and opened again by release (guide C1, C2)."""
+"""Settings that let somebody in are closed, and opened again by release (guide C1 to C4)."""
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from contracts.states import Containment, IncidentState
+from contracts.incidents import Observation
+from contracts.names import Handler
+from contracts.states import Containment, IncidentState, ObservationKind
 from devstack.kube import KubeApi
-from tests.assess.support import raw_finding
-from tests.e2e.incident import step_state
+from tests.assess.support import pod_spec, raw_finding
+from tests.e2e.incident import eventually, step_state
+from tests.e2e.test_main_job import firebreak
 from tests.e2e.workloads import Json
 from tests.e2e.world import World
 
@@ -56,3 +60,79 @@ async def test_anonymous_users_are_unbound_and_nobody_else(world: World, admin: 
     assert subjects(admin, binding) == [OTHER]
     public = admin.request("GET", f"{RBAC}/clusterrolebindings/system:public-info-viewer")["subjects"]
     assert EVERYBODY in public
+
+
+def dashboard(namespace: str) -> Json:
+    """A Service that opens the dashboard to the world, under its usual name."""
+    ports = [{"name": "tls", "port": 443, "targetPort": 8443}]
+    return {
+        "kind": "Service",
+        "metadata": {"name": "kubernetes-dashboard", "namespace": namespace},
+        "spec": {"type": "LoadBalancer", "selector": {"app": "dashboard"}, "ports": ports},
+    }
+
+
+async def test_an_open_dashboard_from_finding_to_the_release_of_the_closed_incident(
+    world: World, admin: KubeApi, binding: str
+) -> None:
+    opened = world.create(dashboard(world.namespace))["spec"]
+    raw = raw_finding(uuid.uuid4().hex, finding_type="Policy:Kubernetes/ExposedDashboard", user=ANONYMOUS)
+    world.publish(raw)
+    incident = await world.start(raw)
+    view = await incident.contained()
+    assert subjects(admin, binding) == [OTHER]
+    assert world.get("Service", "kubernetes-dashboard")["spec"] == opened, "that waits for a person"
+    view = await incident.until(lambda v: bool(v.previews), "the approver sees what would change")
+    assert "Service" in view.previews["configuration.close_service"][0]
+
+    # Somebody lets everybody in again while the incident is open.
+    path = f"{RBAC}/clusterrolebindings/{binding}"
+    admin.request("PATCH", path, {"subjects": [OTHER, EVERYBODY]}, content_type="application/merge-patch+json")
+    await incident.handle.signal(Handler.OBSERVE.value, Observation(kind=ObservationKind.DRIFT, reason="bound again"))
+    await eventually(lambda: subjects(admin, binding) == [OTHER], "everybody is out again")
+
+    await incident.approve("eradicate")
+    view = await incident.result()
+    assert (view.state, view.containment) == (IncidentState.REMEDIATED, Containment.VERIFIED)
+    closed = world.get("Service", "kubernetes-dashboard")["spec"]
+    assert closed["type"] == "ClusterIP" and "nodePort" not in closed["ports"][0]
+
+    released = firebreak(world, "release", incident.id, "--reason", "it was meant to be open")
+    assert released["done"] and not released["failures"]
+    assert world.get("Service", "kubernetes-dashboard")["spec"] == opened
+    assert {json.dumps(s, sort_keys=True) for s in subjects(admin, binding)} >= {
+        json.dumps(s, sort_keys=True) for s in (OTHER, EVERYBODY)
+    }
+
+
+async def test_the_default_account_waits_for_a_person_who_sees_which_pods_lose_its_rights(
+    world: World, admin: KubeApi
+) -> None:
+    ours = {"kind": "ServiceAccount", "namespace": world.namespace, "name": "default"}
+    name = f"admin-{uuid.uuid4().hex[:8]}"
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    made = admin.request(
+        "POST", f"{RBAC}/clusterrolebindings", {"metadata": {"name": name}, "roleRef": role, "subjects": [ours, OTHER]}
+    )
+    world.create({"kind": "Pod", "metadata": {"name": "worker"}, "spec": pod_spec()})
+    raw = raw_finding(
+        uuid.uuid4().hex,
+        finding_type="Policy:Kubernetes/AdminAccessToDefaultServiceAccount",
+        user={"Username": "system:kube-controller-manager", "Groups": ["system:authenticated"]},
+    )
+    details = {"Kind": "ClusterRoleBinding", "Name": name, "Uid": made["metadata"]["uid"]}
+    raw["Service"]["Action"] = {"ActionType": "KUBERNETES_API_CALL", "KubernetesRoleBindingDetails": details}
+    try:
+        world.publish(raw)
+        incident = await world.start(raw)
+        view = await incident.until(lambda v: bool(v.previews), "the approver sees what would change")
+        assert any("worker" in line for line in view.previews["configuration.unbind_default_account"])
+        assert (view.containment, view.changes, subjects(admin, name)) == (Containment.NONE, (), [ours, OTHER])
+        await incident.approve("contain")
+        view = await incident.result()
+        assert (view.state, view.containment) == (IncidentState.REMEDIATED, Containment.VERIFIED)
+        assert subjects(admin, name) == [OTHER]
+        firebreak(world, "release", incident.id, "--reason", "it was meant")
+        assert subjects(admin, name) == [ours, OTHER]
+    finally:
+        admin.request("DELETE", f"{RBAC}/clusterrolebindings/{name}")
