@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from temporalio import activity
@@ -11,11 +12,13 @@ from activities.doors import Doors
 from activities.steps import Planner, StepRoom
 from activities.user import kinds
 from activities.user.holders import USER, Holder, Holders
+from activities.user.key_facts import KeyFacts
+from activities.user.settled import settled
 from activities.user.trace import Caller, trace
 from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
-from errors import FirebreakError, Forbidden, PolicyRefusal, TargetGone
+from errors import FirebreakError, Forbidden, PolicyRefusal
 from findings.model import Finding
 from plans.model import Change, ResourceRef
 from plans.situation import clause, words
@@ -29,7 +32,7 @@ class KeyActivities(StepRoom):
 
     def __init__(self, doors: Doors) -> None:
         super().__init__(doors)
-        self._iam = doors.aws.iam
+        self._facts = KeyFacts(doors.aws.iam)
         self._holders = Holders(doors.settings)
 
     def planners(self) -> Mapping[str, Planner]:
@@ -51,8 +54,8 @@ class KeyActivities(StepRoom):
         """
         made = self._make(request)
         keys = [c.resource for c in request.changes]
-        active = [k for k in keys if self._status(k) == "Active"]
-        off = [k for k in keys if k not in active]
+        active = [k for k in keys if not settled(partial(self._facts.is_off, k), written=not made.failures)]
+        off = [k for k in keys if k not in active and not self._facts.is_gone(k)]
         said = f"{_listed(off)} {'is' if len(off) == 1 else 'are'} Inactive" if off else "no key was switched off"
         return StepOutcome(
             complete=not active and not made.failures,
@@ -70,7 +73,7 @@ class KeyActivities(StepRoom):
         """
         made = self._make(request)
         keys = [c.resource for c in request.changes]
-        gone = [k for k in keys if not self._status(k)]
+        gone = [k for k in keys if settled(partial(self._facts.is_gone, k), written=not made.failures)]
         return StepOutcome(
             complete=len(gone) == len(keys) and not made.failures,
             summary=f"{_listed(gone)} deleted" if gone else "no key was deleted",
@@ -136,7 +139,7 @@ class KeyActivities(StepRoom):
         Raises:
             PolicyRefusal: The key must not be touched.
         """
-        status, note = self._look(holder)
+        status, note = self._facts.look(holder)
         if status is None:
             return None, note
         ref = _ref(holder)
@@ -154,40 +157,13 @@ class KeyActivities(StepRoom):
         )
         return change, f"Whatever else uses the key {words(holder.key_id)} of {holder} is cut off as well."
 
-    def _look(self, holder: Holder) -> tuple[str | None, str]:
-        """The status of a key, or None and why there is none.
-
-        Raises:
-            PolicyRefusal: The identity is protected, or the key belongs to somebody whom the finding does not name.
-        """
-        if holder.refused and holder.name:
-            raise PolicyRefusal(holder.refused)
-        if holder.refused:
-            return None, holder.refused
-        if holder.kind != USER:
-            return None, f"{holder} has no access keys; its sessions are ended instead."
-        key_id = holder.key_id
-        try:
-            keys = self._iam.access_keys(holder.name)
-        except TargetGone:
-            return None, f"{holder} does not exist any more, and neither do its keys."
-        if key_id in keys and self._iam.is_caller(USER, holder.name):
-            raise PolicyRefusal(f"{words(key_id)} may be the key that Firebreak itself uses")
-        if key_id in keys:
-            return keys[key_id], ""
-        try:
-            owner = self._iam.key_owner(key_id)
-        except (TargetGone, Forbidden):
-            return None, f"{holder} has no key {words(key_id)} any more."
-        raise PolicyRefusal(f"{words(key_id)} belongs to {words(owner)}, not to {holder}, whom the finding names")
-
     def _plan_deletion(self, request: StepRequest) -> StepPlan:
         changes: list[Change] = []
         notes: list[str] = []
         failures: list[Failure] = []
         for holder in self._holders.of(request):
             try:
-                status, note = self._look(holder)
+                status, note = self._facts.look(holder)
                 if status == "Active":
                     raise PolicyRefusal(f"The key {words(holder.key_id)} is Active; only one switched off is deleted")
             except (PolicyRefusal, Forbidden) as error:
@@ -206,13 +182,6 @@ class KeyActivities(StepRoom):
         """The change of another incident, or of an earlier run, on the same key, which knows what was before it."""
         found = (r.change for r in self._engine.held.all() if not r.releasing)
         return next((c for c in found if c.resource == ref), None)
-
-    def _status(self, key: ResourceRef) -> str:
-        """The status, or "" when the key or its user is gone."""
-        try:
-            return self._iam.access_keys(key.namespace).get(key.name, "")
-        except TargetGone:
-            return ""
 
 
 def _ref(holder: Holder, kind: str = "AccessKey") -> ResourceRef:

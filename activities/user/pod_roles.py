@@ -8,6 +8,7 @@ already lives on until `revoke_sessions`, the step behind this one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from temporalio import activity
 
@@ -18,6 +19,7 @@ from activities.user import kinds
 from activities.user.account_roles import AccountRoles, Found, Role
 from activities.user.documents import account_subject, cut_sid, cut_statement
 from activities.user.holders import accounts_at
+from activities.user.settled import settled
 from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
@@ -45,7 +47,10 @@ class PodRoleActivities(StepRoom):
             Paused, Throttled, Unavailable: A service, not a role, stands in the way; a retry goes on.
         """
         made = self._make(request)
-        broken = [str(c.resource) for c in request.changes if not self._engine.stands(c)]
+        written = not made.failures
+        broken = [
+            str(c.resource) for c in request.changes if not settled(partial(self._engine.stands, c), written=written)
+        ]
         tasks: list[Task] = []
         for namespace, name in accounts_at(request):
             if self._accounts.associated(namespace, name):

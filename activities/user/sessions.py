@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 from pydantic import JsonValue
@@ -22,6 +23,7 @@ from activities.user import kinds
 from activities.user.account_roles import AccountRoles
 from activities.user.documents import REVOKE_POLICY, revoke_document, revoked_before
 from activities.user.holders import ROLE, USER, Holder, Holders, accounts_at
+from activities.user.settled import settled
 from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
@@ -64,8 +66,8 @@ class SessionActivities(StepRoom):
         open_: list[str] = []
         for change in request.changes:
             ref, wanted = change.resource, revoked_before(change.after[kinds.DOCUMENT])
-            until = self._until(ref)
-            (ended if until and until >= wanted else open_).append(f"{words(ref.namespace)} (until {until or 'never'})")
+            shown = settled(partial(self._are_ended, ref, wanted), written=not made.failures)
+            (ended if shown else open_).append(f"{words(ref.namespace)} (until {self._until(ref) or 'never'})")
         said = f"sessions ended of {', '.join(ended)}" if ended else "no sessions ended"
         return StepOutcome(
             complete=not open_ and not made.failures,
@@ -155,6 +157,9 @@ class SessionActivities(StepRoom):
         if recorded is None or not revoked_before(now):
             return now
         return recorded.before[kinds.DOCUMENT]
+
+    def _are_ended(self, ref: ResourceRef, wanted: str) -> bool:
+        return self._until(ref) >= wanted
 
     def _until(self, ref: ResourceRef) -> str:
         read = self._iam.role_policy if ref.kind == _KINDS[ROLE] else self._iam.user_policy
