@@ -90,7 +90,7 @@ def begin_node_reads(reader: Reader, finding: Finding, nodes_of_pods: Collection
 def node_facts(node: JsonObject) -> NodeFacts:
     """One node; an item of a list does as well."""
     metadata, spec = node["metadata"], node.get("spec") or {}
-    name, manager = metadata["name"], manager_of(metadata.get("labels") or {}, metadata["name"])
+    name, manager = metadata["name"], manager_of(node)
     missing = (
         f"{words(name)} is a pod's machine on Fargate: there is no node of yours to act on."
         if manager is NodeManager.FARGATE
@@ -112,12 +112,18 @@ def instance_of(node: JsonObject) -> str:
     return match["instance"] if match else ""
 
 
-def manager_of(labels: dict[str, str], name: str = "") -> NodeManager:
-    """Who runs the machine, by the labels that EKS and Karpenter give a node."""
-    compute = labels.get(_COMPUTE_TYPE, "")
-    if compute == "fargate" or name.startswith(_FARGATE_NAME):
+def manager_of(node: JsonObject) -> NodeManager:
+    """Who runs the machine. A kubelet may label its own node, so no label alone takes a node out of our hands.
+
+    What it cannot choose is the node's name, and the providerID once that is set: Fargate's machines have no instance,
+    and EKS Auto Mode names its nodes by it.
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
+    """
+    name, labels = node["metadata"]["name"], node["metadata"].get("labels") or {}
+    instance, compute = instance_of(node), labels.get(_COMPUTE_TYPE, "")
+    if not instance and name.startswith(_FARGATE_NAME):
         return NodeManager.FARGATE
-    if compute == "auto":
+    if compute == "auto" and instance and name == instance:
         return NodeManager.AUTO
     return NodeManager.KARPENTER if _NODEPOOL in labels else NodeManager.EC2
 

@@ -63,7 +63,8 @@ class CordonActivities(StepRoom):
             at=datetime.now(UTC),
             reasons=tuple(f"The node {name} still takes new pods." for name in open_ones),
             proposals=tuple(
-                f"The node {name} only takes no new pods: its network stays as it is until node.isolate is approved."
+                f"The node {name} only takes no new pods: its network stays until node.isolate is approved, and its "
+                "own kubelet could make it schedulable again, which the sweep notices within a minute."
                 for name, _ in there
             )[:20],
         )

@@ -43,9 +43,9 @@ class Way(NamedTuple):
         return "by EC2: no group and no NodeClaim has it, so nothing replaces it"
 
 
-def way_of(doors: Doors, instance_id: str, *, karpenter: bool) -> Way:
-    """Who ends the instance. A node of Karpenter belongs to its NodeClaim; else a group has it or nobody."""
-    if karpenter and (claim := claim_of(doors.kubernetes, instance_id)) is not None:
+def way_of(doors: Doors, instance_id: str) -> Way:
+    """Who ends the instance: its NodeClaim where it has one, whatever the node's labels say; a group; or nobody."""
+    if (claim := claim_of(doors.kubernetes, instance_id)) is not None:
         return Way("nodeclaim", str(claim["metadata"]["name"]))
     member = doors.aws.autoscaling.instance(instance_id)
     return Way("ec2") if member is None else Way("group", str(member["AutoScalingGroupName"]))

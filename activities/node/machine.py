@@ -89,8 +89,7 @@ def look(doors: Doors, target: Target) -> Machine:
         Throttled, Unavailable: Kubernetes or EC2 does not answer.
     """
     node = live_node(doors.kubernetes, target)
-    labels = ((node or {}).get("metadata") or {}).get("labels") or {}
-    manager = manager_of(labels, target.name)
+    manager = manager_of(node) if node is not None else NodeManager.EC2
     instance_id = instance_of(node) if node is not None else ""
     if not instance_id and target.owner is not None and target.owner.kind == "Instance":
         instance_id = target.owner.name
@@ -106,6 +105,8 @@ def look(doors: Doors, target: Target) -> Machine:
     except (Forbidden, InputError) as error:
         # What concerns the node's object can be done all the same.
         return found._replace(closed=f"The instance {instance_id} could not be read: {error.message}", denied=True)
+    if (instance.get("Operator") or {}).get("Managed"):
+        return found._replace(closed=_THEIRS[NodeManager.AUTO].format(name=found.name))
     if not _is_of(instance, doors.settings.cluster):
         closed = f"The instance {instance_id} has no tag of the cluster, so Firebreak leaves it alone."
         return found._replace(instance=None, closed=closed)

@@ -27,7 +27,6 @@ from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
 from errors import Conflict, FirebreakError, PolicyRefusal, TargetGone
 from plans.model import Change, ResourceRef, Target
-from plans.observed import NodeManager
 from plans.situation import listed, words
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
@@ -119,7 +118,7 @@ class TerminateActivities(StepRoom):
             else:
                 pods = self._pods(target, request)
                 failures += [failure_of(step, machine.name, e) for e in self._not_yet(machine, pods, request)]
-                way = way_of(self._doors, machine.instance_id, karpenter=machine.manager is NodeManager.KARPENTER)
+                way = way_of(self._doors, machine.instance_id)
                 changes += self._machine_changes(step, machine, way)
                 notes += _notes(machine, pods, way)
             if machine.node is not None:

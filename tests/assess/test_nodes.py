@@ -60,10 +60,21 @@ def test_a_node_that_is_gone_is_said_and_not_acted_on(found: Callable[..., Asses
 
 
 def test_a_fargate_machine_is_no_node_to_act_on(found: Callable[..., Assessment], nodes: Fleet) -> None:
-    node = nodes.node(labels={"eks.amazonaws.com/compute-type": "fargate"})
+    node = nodes.node(prefix="fargate-ip", fargate=True, labels={"eks.amazonaws.com/compute-type": "fargate"})
     seen = cordon(found(user=kubelet(node.name)))
     assert seen.decision is Verdict.NEVER
     assert "Fargate" in seen.reason
+
+
+@pytest.mark.parametrize("compute", ["fargate", "auto"])
+def test_a_kubelet_cannot_label_its_node_out_of_reach(
+    found: Callable[..., Assessment], nodes: Fleet, compute: str
+) -> None:
+    """It may write such labels on its own node."""
+    node = nodes.node(labels={"eks.amazonaws.com/compute-type": compute})
+    plan = found(user=kubelet(node.name)).plan
+    acted_on = {s.action for s in plan.steps if s.targets == (node.target,) and s.decision is not Verdict.NEVER}
+    assert acted_on >= {"cordon", "protect", "isolate", "snapshot", "terminate"}
 
 
 @pytest.fixture

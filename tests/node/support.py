@@ -69,7 +69,14 @@ class Fleet:
         self._made: list[str] = []
 
     def node(
-        self, *, spot: bool = False, group: bool = True, tagged: bool = True, labels: Mapping[str, str] | None = None
+        self,
+        *,
+        spot: bool = False,
+        group: bool = True,
+        tagged: bool = True,
+        labels: Mapping[str, str] | None = None,
+        prefix: str = "n",
+        fargate: bool = False,
     ) -> TestNode:
         """A new node with a machine of its own."""
         (instance,) = run_instances(self.ec2, self.stack.cluster, 1, spot=spot)
@@ -78,8 +85,9 @@ class Fleet:
         if not tagged:
             keys = (f"kubernetes.io/cluster/{self.stack.cluster}", "eks:cluster-name")
             self.ec2.delete_tags(Resources=[instance.instance_id], Tags=[{"Key": k} for k in keys])
-        name = f"n-{uuid.uuid4().hex[:8]}"
-        body = _node(name, f"aws:///{instance.zone}/{instance.instance_id}", instance.private_ip, labels or {})
+        name = f"{prefix}-{uuid.uuid4().hex[:8]}"
+        machine = f"0123456789-{uuid.uuid4().hex}/{name}" if fargate else instance.instance_id
+        body = _node(name, f"aws:///{instance.zone}/{machine}", instance.private_ip, labels or {})
         made = self.admin.request("POST", "/api/v1/nodes", body)
         self._made.append(name)
         # New nodes are tainted until their kubelet has reported.
@@ -255,7 +263,7 @@ def deployment_near(node: TestNode, name: str, replicas: int) -> Json:
 def _node(name: str, provider_id: str, address: str, labels: Mapping[str, str]) -> Json:
     resources = {"cpu": "1000", "memory": "4Ti", "ephemeral-storage": "4Ti", "pods": "250"}
     # Any network will do: kwok only hands out addresses of it.
-    cidr = f"10.{200 + int(name[2:4], 16) % 50}.{int(name[4:6], 16)}.16/24"
+    cidr = f"10.{200 + int(name[-4:-2], 16) % 50}.{int(name[-2:], 16)}.16/24"
     return {
         "metadata": {
             "name": name,
