@@ -19,7 +19,7 @@ from cli.embedded import use_embedded_stack
 from cli.output import Output
 from cli.plan_screen import Previews
 from cli.policy_file import load_policy_file
-from cli.previewing import Previewer, read_only_doors
+from cli.previewing import Affected, Previewer, read_only_doors
 from clients.aws import Aws
 from clients.kubernetes import POOL_SIZE, Kubernetes
 from contracts.common import INLINE_LIMIT, PodTargets
@@ -27,7 +27,7 @@ from errors import PolicyRefusal
 from findings.model import Finding
 from plans.digest import targets_sha256
 from plans.model import Gate, Plan, Verdict
-from plans.observed import VPC_CNI
+from plans.observed import VPC_CNI, PodFacts, WorkloadFacts
 from plans.planner import make_plan
 from plans.policy import Policy
 from settings import load_settings
@@ -74,15 +74,21 @@ class _Planner:
         terms = plan.terms(Gate.CONTAIN)
         budget = _NOT_RESERVED if terms is not None and terms.decision is Verdict.AUTO else ""
         warnings = [w for w in (*confirmation.notes, *seen.notes, *plan.warnings, budget) if w]
-        targets = [pod_target(p, owner_needed=seen.cluster.cni == VPC_CNI) for p in seen.pods[:INLINE_LIMIT]]
-        pods = PodTargets(count=len(seen.pods), inline=tuple(targets))
-        previews = self._previewer.previews(plan, finding, pods, seen.workloads)
+        affected = _affected(seen, seen.pods, seen.workloads)
+        of_image = _affected(seen, seen.images.pods, seen.images.workloads) if seen.images else affected
+        previews = self._previewer.previews(plan, finding, affected, of_image)
         return plan.model_copy(update={"warnings": tuple(dict.fromkeys(warnings))}), previews
 
     def _observe(self, finding: Finding) -> Observation:
         if elsewhere := contradiction(finding, self._settings):
             return Observation(found=Identified(unresolved=elsewhere))
         return observe(self._reader, self._cluster, finding, _no_heartbeat)
+
+
+def _affected(seen: Observation, pods: Sequence[PodFacts], workloads: tuple[WorkloadFacts, ...]) -> Affected:
+    owner_needed = seen.cluster.cni == VPC_CNI
+    inline = tuple(pod_target(p, owner_needed=owner_needed) for p in pods[:INLINE_LIMIT])
+    return Affected(PodTargets(count=len(pods), inline=inline), workloads)
 
 
 def _no_heartbeat() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 from temporalio.client import Client
 
@@ -17,7 +17,7 @@ from contracts.steps import StepRequest
 from errors import FirebreakError
 from evidence.store import open_store
 from findings.model import Finding
-from plans.model import Plan, Step, Verdict
+from plans.model import Path, Plan, Step, Verdict
 from plans.observed import WorkloadFacts
 from settings import Settings
 
@@ -37,6 +37,13 @@ def read_only_doors(settings: Settings, kubernetes: Kubernetes, aws: Aws) -> Doo
     )
 
 
+class Affected(NamedTuple):
+    """The pods of a path, and the workloads behind them."""
+
+    pods: PodTargets
+    workloads: tuple[WorkloadFacts, ...]
+
+
 class Previewer:
     """Asks the planners of the steps.
 
@@ -47,16 +54,22 @@ class Previewer:
     def __init__(self, doors: Doors) -> None:
         self._planning = planning(doors)
 
-    def previews(
-        self, plan: Plan, finding: Finding, pods: PodTargets, workloads: tuple[WorkloadFacts, ...]
-    ) -> Previews:
-        """The sentences of each step that would be carried out and has a planner."""
+    def previews(self, plan: Plan, finding: Finding, affected: Affected, of_image: Affected) -> Previews:
+        """The sentences of each step that would be carried out and has a planner.
+
+        Args:
+            plan: The plan.
+            finding: What it is about.
+            affected: The pods that it contains, and their workloads.
+            of_image: The same of the image path, which has pods of its own.
+        """
         key = IncidentKey(workflow_id=incident_id(finding.account, finding.region, finding.id), run_id="")
         found: Previews = {}
         for step in plan.steps:
             if plan.plan_only or step.decision is Verdict.NEVER or step.step not in self._planning.steps:
                 continue
-            request = StepRequest(incident=key, step=step, finding=finding, pods=pods, workloads=workloads)
+            mine = of_image if step.path is Path.IMAGE else affected
+            request = StepRequest(incident=key, step=step, finding=finding, pods=mine.pods, workloads=mine.workloads)
             if said := self._of(step, request):
                 found[step.step] = said
         return found

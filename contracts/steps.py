@@ -57,7 +57,7 @@ VERBS: Final = MappingProxyType(
         "node.terminate": ActivityName.TERMINATE_NODE,
     }
 )
-"""Which activity carries out which step. Those on pods themselves are not among them: RemediatePods knows their order."""
+"""Which activity carries out which step. Those on pods themselves are not among them: their own chain knows them."""
 
 _COLLECTED = ("pod.collect", "image.collect", "node.collect", "node.snapshot")
 
@@ -178,7 +178,7 @@ class StepPlan(BaseModel):
         said = [f"{c.resource}: {c.summary}" for c in self.changes]
         said += [f"cannot be done: {f.message}" for f in self.failures]
         said += [self.skip] if self.skip else []
-        return tuple([*said, *self.notes][:30])
+        return tuple(dict.fromkeys((*said, *self.notes)))[:30]
 
 
 class StepOutcome(BaseModel):
