@@ -27,6 +27,7 @@ from tests.changes.support import (
     TWO,
     Calls,
     Thing,
+    creation,
     edited,
     fields_change,
     make,
@@ -36,7 +37,7 @@ from tests.changes.support import (
     standing,
     thing_change,
 )
-from tests.isolation.support import run
+from tests.isolation.support import NETWORKING, Killed, json_patch, run
 
 pytestmark = pytest.mark.stack
 
@@ -94,6 +95,20 @@ def test_the_second_may_want_something_else(
     changes = {ONE: one, TWO: other}
     assert "held by" in engine.undo(changes[first], first)
     assert engine.undo(changes[last], last) == ""
+    assert seen(admin, namespace, "web") == before
+
+
+def test_the_second_may_die_before_it_says_what_it_left(
+    engine: Engine, doors: Doors, admin: KubeApi, namespace: str, one: Change
+) -> None:
+    before = seen(admin, namespace, "web")
+    other = one.model_copy(update={"before": one.after, "after": {**one.after, LABEL: "more"}})
+    make(engine, one, ONE)
+    with pytest.raises(Killed):
+        # It has joined and changed the object.
+        make(Engine(Calls().doors(doors, dies_after=2)), other, TWO)
+    assert "held by" in engine.undo(one, ONE)
+    assert engine.undo(other, TWO) == ""
     assert seen(admin, namespace, "web") == before
 
 
@@ -275,6 +290,19 @@ def test_a_record_that_somebody_deleted_comes_back_with_the_next_attempt(
     admin.request("DELETE", record_path(one))
     assert engine.undo(one, ONE) == ""
     assert seen(admin, namespace, "web") == before
+
+
+def test_without_a_record_only_exactly_what_history_says_is_undone(
+    engine: Engine, admin: KubeApi, namespace: str
+) -> None:
+    one = creation(namespace)
+    make(engine, one, ONE)
+    admin.request("DELETE", record_path(one))
+    rule = {"op": "add", "path": "/spec/egress", "value": [{}]}
+    json_patch(admin, f"{NETWORKING}/{namespace}/networkpolicies/made", rule)
+    extended = seen(admin, namespace, "made")
+    assert engine.undo(one, ONE).endswith("left as it is, because somebody changed it")
+    assert seen(admin, namespace, "made") == extended
 
 
 def test_without_a_record_a_plan_names_nothing_of_others(engine: Engine, one: Change) -> None:
