@@ -13,6 +13,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.changes.engine import Engine
+from activities.changes.records import record_name
 from activities.doors import Doors
 from activities.isolation.changes import guards, same
 from activities.isolation.fields import field_value, labels_of
@@ -74,7 +75,8 @@ class RestoreActivities:
 
         tally = walk(_WALK, pods, work, step=request.step)
         undoing = _Undoing(self._engine, self._kubernetes, incident, request.step, partial(keep_cursor, tally))
-        for change in reversed(request.changes):
+        unreported = self._unreported(request) if request.unreported else ()
+        for change in reversed((*request.changes, *unreported)):
             if change.resource.uid in released:
                 undoing.undone.append(change.key)
             elif change.held or "" not in change.after:
@@ -92,6 +94,12 @@ class RestoreActivities:
             pods_restored=tally.done,
             failures=(*tally.failures, *undoing.failures)[:MOST_FAILURES],
         )
+
+    def _unreported(self, request: RestoreRequest) -> tuple[Change, ...]:
+        """What the incident holds and does not know of: each change is recorded before it is made."""
+        known = {record_name(c) for c in request.changes if c.held}
+        mine = [r.change for r in self._engine.held.all() if request.incident.workflow_id in r.incidents]
+        return tuple(c for c in mine if record_name(c) not in known)
 
     def _release_pod(
         self, pod: PodTarget, incident: str, known: dict[str, JsonObject], released: set[str]

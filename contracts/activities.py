@@ -238,6 +238,8 @@ class RestoreRequest(BaseModel):
     pods: PodTargets = PodTargets()
     """Pods whose labels come off; their changes need not be listed."""
     step: str = "release"
+    unreported: bool = False
+    """Undo also what is recorded as held by the incident and is not listed: a path ended before it could report it."""
 
 
 class RestoreResult(BaseModel):

@@ -223,6 +223,8 @@ class ReleaseInput(BaseModel):
     pods: PodTargets = PodTargets()
     image_pods: PodTargets = PodTargets()
     """Those of the image path, where they are too many for the history to carry the change of each."""
+    unreported: bool = False
+    """A path was ended from outside, and may have changed something that it never told."""
     by: str = ""
     reason: str = ""
 

@@ -21,7 +21,9 @@ class ReleaseContainment:
             first = await self._image_pods(order)
             own = order.image_pods.reference
             rest = tuple(c for c in order.changes if own is None or c.resource.name != own.key)
-            request = RestoreRequest(incident=order.incident, changes=rest, pods=order.pods)
+            request = RestoreRequest(
+                incident=order.incident, changes=rest, pods=order.pods, unreported=order.unreported
+            )
             undone = await call(
                 ActivityName.RESTORE_CHANGES,
                 request,

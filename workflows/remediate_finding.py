@@ -142,6 +142,7 @@ class RemediateFinding:
             changes=left,
             pods=pods,
             image_pods=record.assessment.image_pods if record.assessment else PodTargets(),
+            unreported=bool(self._paths.lost),
             by=order.by,
             reason=order.reason,
         )

@@ -68,10 +68,11 @@ class StepContainment:
         return any(self._state.done(name) for name in MOOT_AFTER.get(step.step, ()))
 
     def _drop(self, step: Step) -> None:
-        """What it would have contained is gone, and a proof over nothing proves nothing (docs/decisions/0007)."""
+        """What it would have contained is gone. Where that was never proved, it stays so (docs/decisions/0007)."""
         self._state.mark(step.step, StepState.SKIPPED, "what it would have contained is gone")
         if step.proves:
-            self._state.verdict(step.step, Containment.NOT_APPLICABLE, (f"{step.step} was not done before.",))
+            reason = f"{step.step} was not done before what it would have contained was gone."
+            self._state.verdict(step.step, Containment.INCOMPLETE, (reason,))
 
     async def run(self, stopping: Callable[[], bool]) -> None:
         """Contain, and keep contained, until told to stop."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from activities.bindings import bindings_of, ref_of, without_subject
+from activities.configuration.shared import entries_of
 from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import list_path, object_path
 from contracts.common import Failure
@@ -13,6 +14,7 @@ from contracts.steps import StepPlan, StepRequest
 from errors import TargetGone
 from findings.model import Finding
 from findings.subject import SubjectKind, subjects_of
+from plans.model import Change
 from plans.situation import listed, words
 
 _ADMINISTRATORS: Final = ("cluster-admin", "admin", "edit")
@@ -99,10 +101,10 @@ def _users(kubernetes: Kubernetes, namespace: str) -> tuple[str, ...]:
 
 
 def _is_default(subject: JsonObject) -> bool:
-    return bool(_namespace_of(subject))
+    return bool(namespace_of(subject))
 
 
-def _namespace_of(subject: JsonObject) -> str:
+def namespace_of(subject: JsonObject) -> str:
     """The namespace whose `default` account an entry names, in either way of writing it; empty for others."""
     kind, name = subject.get("kind"), str(subject.get("name", ""))
     if kind == "ServiceAccount" and name == _ACCOUNT:
@@ -113,19 +115,18 @@ def _namespace_of(subject: JsonObject) -> str:
 
 
 def _accounts(binding: JsonObject) -> set[str]:
-    return {n for s in binding.get("subjects") or () if (n := _namespace_of(s))}
+    return {n for s in binding.get("subjects") or () if (n := namespace_of(s))}
 
 
 def _treated(request: StepRequest) -> set[str]:
     """The namespaces whose account was taken out of a binding: that binding no longer tells."""
     changed = [c for c in (*request.changes, *request.made) if c.step == request.step.step]
-    entries = [e for c in changed for value in c.before.values() if isinstance(value, dict) for e in _entries(value)]
-    return {n for e in entries if (n := _namespace_of(e))}
+    return {n for c in changed for n in accounts_in(c)}
 
 
-def _entries(value: dict[str, Any]) -> list[JsonObject]:
-    """The entries of a subject in a recorded change (activities.changes.bindings)."""
-    return [e for e in value.get("entries") or () if isinstance(e, dict)]
+def accounts_in(change: Change) -> set[str]:
+    """The namespaces whose `default` account a change takes out of a binding."""
+    return {n for e in entries_of(change) if (n := namespace_of(e))}
 
 
 def _namespaces(finding: Finding) -> set[str]:

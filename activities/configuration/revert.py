@@ -14,6 +14,7 @@ from typing import Final
 from temporalio import activity
 
 from activities.bindings import bindings_of, ref_of, role_of, without_subject
+from activities.configuration.shared import taken_out_by_others
 from activities.steps import Planner, StepRoom
 from clients.kubernetes import JsonObject
 from clients.paths import object_path
@@ -22,6 +23,7 @@ from contracts.names import ActivityName
 from contracts.states import Containment
 from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
 from errors import TargetGone
+from plans.model import Change
 from plans.situation import words
 
 _CLUSTERS_OWN: Final = "kube-system"
@@ -70,6 +72,7 @@ class RevertActivities(StepRoom):
             return StepPlan(blocked=True, failures=(failure,))
         changes = [without_subject(b, self._removable, request.step.step) for b in bindings]
         changes = [c for c in changes if c.before != c.after]
+        changes += self._shared(request)
         notes = [self._note(b) for b in bindings]
         if request.finding.role_binding is None:
             notes.append(f"The role {words(named.name)} itself stays; deleting it is a task.")
@@ -93,6 +96,17 @@ class RevertActivities(StepRoom):
         )
         # A Role of the same name in another namespace is another role.
         return [b for b in found if role.uid in ("", self._role_uid(b))]
+
+    def _shared(self, request: StepRequest) -> list[Change]:
+        """Whom other incidents took out of the binding that the finding names."""
+        binding = request.finding.role_binding
+        if binding is None or not binding.uid:
+            return []
+        return taken_out_by_others(
+            self._engine,
+            request.step.step,
+            lambda ref, subject: ref.uid == binding.uid and self._removable(subject),
+        )
 
     def _why_not(self, request: StepRequest, bindings: list[JsonObject]) -> str:
         """Why a person has to find out what the finding means, or empty."""

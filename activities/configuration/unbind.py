@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities.bindings import bindings_of, ref_of, without_subject
 from activities.configuration import default_account
+from activities.configuration.shared import taken_out_by_others
 from activities.steps import Planner, StepRoom
 from clients.kubernetes import JsonObject
 from contracts.names import ActivityName
@@ -27,9 +28,7 @@ class UnbindActivities(StepRoom):
         """By step."""
         return {
             "configuration.unbind_anonymous": self._plan_anonymous,
-            "configuration.unbind_default_account": lambda request: default_account.plan(
-                self._doors.kubernetes, request
-            ),
+            "configuration.unbind_default_account": self._plan_default,
         }
 
     @activity.defn(name=ActivityName.UNBIND_SUBJECT, no_thread_cancel_exception=True)
@@ -55,8 +54,19 @@ class UnbindActivities(StepRoom):
         )
 
     def _plan_anonymous(self, request: StepRequest) -> StepPlan:
-        changes = tuple(without_subject(b, _is_anonymous, request.step.step) for b in self._anonymous())
-        return StepPlan(changes=changes)
+        changes = [without_subject(b, _is_anonymous, request.step.step) for b in self._anonymous()]
+        shared = taken_out_by_others(self._engine, request.step.step, lambda _, subject: _is_anonymous(subject))
+        return StepPlan(changes=(*changes, *shared))
+
+    def _plan_default(self, request: StepRequest) -> StepPlan:
+        plan = default_account.plan(self._doors.kubernetes, request)
+        treated = {namespace for c in plan.changes for namespace in default_account.accounts_in(c)}
+        shared = taken_out_by_others(
+            self._engine,
+            request.step.step,
+            lambda _, subject: default_account.namespace_of(subject) in treated,
+        )
+        return plan.model_copy(update={"changes": (*plan.changes, *shared)})
 
     def _anonymous(self) -> list[JsonObject]:
         found = bindings_of(self._doors.kubernetes, _is_anonymous)

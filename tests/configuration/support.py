@@ -95,6 +95,6 @@ class Room:
         verb: Callable[[StepRequest], StepOutcome] = getattr(room(self.doors), name)
         return ActivityEnvironment().run(verb, asked.model_copy(update={"changes": changes})), changes
 
-    def release(self, asked: StepRequest, changes: tuple[Change, ...]) -> RestoreResult:
-        order = RestoreRequest(incident=asked.incident, step="release", changes=changes)
+    def release(self, asked: StepRequest, changes: tuple[Change, ...], *, unreported: bool = False) -> RestoreResult:
+        order = RestoreRequest(incident=asked.incident, step="release", changes=changes, unreported=unreported)
         return ActivityEnvironment().run(RestoreActivities(self.doors).restore_changes, order)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from contracts.states import Containment
 from devstack.kube import KubeApi
 from findings.model import Role, RoleBinding
@@ -53,6 +55,32 @@ def test_the_last_of_two_incidents_lets_anonymous_users_in_again(room: Room, mak
     kept = room.release(first, mine).kept
     assert subjects(admin, live) == [JANE] and any(second.incident.workflow_id in k for k in kept)
     room.release(second, theirs)
+    assert subjects(admin, live) == [ANONYMOUS, JANE]
+
+
+@pytest.mark.parametrize("first_out", ["anonymous", "binding"])
+def test_two_incidents_of_different_aims_share_one_binding(
+    room: Room, make: Make, admin: KubeApi, first_out: str
+) -> None:
+    live = make(a_binding(ANONYMOUS, JANE, EVERYBODY))
+    named = RoleBinding(kind="ClusterRoleBinding", name=live["metadata"]["name"], uid=live["metadata"]["uid"])
+    let_in = request(finding(GRANTED), "unbind_anonymous")
+    made = request(finding(BOUND, role_binding=named), "revert_binding", target=named.name)
+    done = {"anonymous": (let_in, room.carry_out(let_in)[1]), "binding": (made, room.carry_out(made)[1])}
+    assert subjects(admin, live) == []
+    room.release(*done.pop(first_out))
+    # What the other incident needs stays; what it does not need is back.
+    assert subjects(admin, live) == ([] if first_out == "anonymous" else [JANE])
+    room.release(*done.popitem()[1])
+    assert sorted(s["name"] for s in subjects(admin, live)) == ["jane", "system:anonymous", "system:unauthenticated"]
+
+
+def test_what_a_path_could_not_report_before_it_was_ended_is_undone_too(room: Room, make: Make, admin: KubeApi) -> None:
+    live = make(a_binding(ANONYMOUS, JANE))
+    asked = request(finding(GRANTED), "unbind_anonymous")
+    room.carry_out(asked)
+    assert not room.release(asked, ()).undone and subjects(admin, live) == [JANE]
+    assert room.release(asked, (), unreported=True).undone
     assert subjects(admin, live) == [ANONYMOUS, JANE]
 
 

@@ -286,6 +286,8 @@ async def test_a_lost_path_does_not_keep_its_changes_from_being_undone(start: St
     await incident.handle.signal(Handler.RELEASE, ReleaseOrder(by="ada"))
     view = await incident.result()
     assert view.state is IncidentState.RELEASED and released(view)
+    (order,) = incident.script.called(ActivityName.RESTORE_CHANGES)
+    assert order.unreported, "what it was just changing nobody was told"
 
 
 async def test_what_cannot_be_planned_or_is_not_needed_changes_nothing(start: Start) -> None:
@@ -332,3 +334,27 @@ async def test_a_task_of_a_person_keeps_the_incident_open(start: Start) -> None:
     await incident.handle.signal(Handler.TASK_DONE, TaskDone(task=task.id, by="grace", reason="rotated at Stripe"))
     view = await incident.result()
     assert (view.state, view.tasks[0].by) == (IncidentState.REMEDIATED, "grace")
+
+
+async def test_a_machine_that_has_ended_needs_no_isolation_any_more(start: Start) -> None:
+    isolate = a_step("node.isolate", Gate.CONTAIN, ASKS)
+    end = a_step("node.terminate", Gate.TERMINATE, ASKS)
+    incident = await start(Script(plan=a_plan(CORDON, isolate, end)))
+    await incident.until(lambda v: step(v, CORDON.step) is StepState.DONE)
+    await incident.decide("terminate")
+    view = await incident.result()
+    assert (view.state, view.containment) == (IncidentState.REMEDIATED, Containment.VERIFIED)
+    assert step(view, isolate.step) is StepState.SKIPPED
+    assert isolate.step not in incident.script.did()
+
+
+async def test_a_machine_that_ended_before_it_was_cut_off_is_never_called_contained(start: Start) -> None:
+    isolate = a_step("node.isolate", Gate.CONTAIN, ASKS, proves=True)
+    end = a_step("node.terminate", Gate.TERMINATE, ASKS)
+    incident = await start(Script(plan=a_plan(CORDON, isolate, end)))
+    await incident.until(lambda v: step(v, CORDON.step) is StepState.DONE)
+    await incident.decide("terminate")
+    view = await incident.result()
+    assert (view.state, view.containment) == (IncidentState.REMEDIATED, Containment.INCOMPLETE)
+    assert any("node.isolate was not done before" in r for r in view.reasons)
+    assert (step(view, isolate.step), view.timings.contained) == (StepState.SKIPPED, None)
