@@ -70,6 +70,7 @@ def plan_restarts(
     step: str,
     held: Collection[str],
     made: Collection[Change],
+    fresh: Collection[AccountName] = (),
 ) -> Restarts:
     """Which workloads must be rolled so that the healthy pods of these accounts get tokens again.
 
@@ -79,6 +80,7 @@ def plan_restarts(
         step: Whose changes they are.
         held: Uids of pods that the incident holds.
         made: What the path has changed so far: a workload that was restarted already is not restarted again.
+        fresh: The accounts that are just about to get another identity: what was restarted before must be again.
 
     Raises:
         Throttled, Unavailable: The API server does not answer.
@@ -97,7 +99,7 @@ def plan_restarts(
         elif kept:
             plan.notes.append(f"{top} runs pods that an incident holds: it is not restarted, only redeployed.")
         elif top.kind in _ROLLED:
-            plan.roll(top)
+            plan.roll(top, anew=any((p.namespace, p.service_account) in fresh for p in mine))
         else:
             plan.by_hand(top)
     return Restarts(tuple(plan.changes), tuple(plan.tasks), tuple(plan.notes))
@@ -112,8 +114,8 @@ class _Plan:
         self.tasks: list[Task] = []
         self.notes: list[str] = []
 
-    def roll(self, top: ResourceRef) -> None:
-        """Restart a workload, unless that was done or is not wanted by whoever looks after it."""
+    def roll(self, top: ResourceRef, *, anew: bool) -> None:
+        """Restart a workload, unless that was done for this identity, or whoever looks after it does not want it."""
         with contextlib.suppress(TargetGone):
             live = self._kubernetes.get(object_path(top.kind, top.namespace, top.name))
             if live["metadata"]["uid"] != top.uid:
@@ -127,7 +129,7 @@ class _Plan:
                 after={RESTARTED: datetime.now(UTC).isoformat(timespec="microseconds")},
             )
             earlier = self._made.get(change.key)
-            if earlier is not None and now == earlier.after[RESTARTED]:
+            if not anew and earlier is not None and now == earlier.after[RESTARTED]:
                 return
             strategy = (spec.get("updateStrategy") or {}).get("type")
             if spec.get("paused") or strategy == "OnDelete":

@@ -10,6 +10,7 @@ from activities.accounts.restart import AccountName, Restarts, plan_restarts, ta
 from activities.accounts.tokens import ACCOUNT_UID, annotations_of, stale_tokens, token_change, tokens_of
 from activities.assess.policy_file import PolicyFile
 from activities.doors import Doors
+from activities.steps import beat
 from activities.targets import read_targets
 from clients.kubernetes import JsonObject
 from contracts.common import Failure
@@ -64,7 +65,8 @@ class Rotating:
                 changes += planned[0]
                 notes += planned[1]
         there = [a for a in free if a not in gone]
-        restarts = self._restarts(request, there)
+        fresh = {(c.resource.namespace, c.resource.name) for c in changes if c.resource.kind == IDENTITY}
+        restarts = self._restarts(request, there, fresh)
         if changes:
             notes.append(UNTIL_THEN)
         refused = [_by_hand(request, a) for a in sorted(set(accounts)) if self._protected(a)]
@@ -88,6 +90,7 @@ class Rotating:
         for change in request.changes:
             if change.resource.kind != IDENTITY:
                 continue
+            beat()
             ref, what = change.resource, str(change.resource)
             live = account(self._kubernetes, ref.namespace, ref.name)
             if live is None:
@@ -130,9 +133,12 @@ class Rotating:
         ordered = [change, *around] if renew else [*around, change]
         return ordered, _notes(change.resource, live, tokens, renew)
 
-    def _restarts(self, request: StepRequest, accounts: Sequence[AccountName]) -> Restarts:
+    def _restarts(
+        self, request: StepRequest, accounts: Sequence[AccountName], fresh: Collection[AccountName] = ()
+    ) -> Restarts:
         held = {p.uid for p in read_targets(self._doors.store, request.pods)}
-        return plan_restarts(self._kubernetes, accounts, step=request.step.step, held=held, made=request.made)
+        step, made = request.step.step, request.made
+        return plan_restarts(self._kubernetes, accounts, step=step, held=held, made=made, fresh=fresh)
 
     def _protected(self, name: AccountName) -> bool:
         policy, _ = self._policy.current()

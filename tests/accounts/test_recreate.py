@@ -147,6 +147,22 @@ def test_healthy_pods_are_restarted_and_held_ones_are_not(doors: Doors, admin: K
     assert bare.uid
 
 
+def test_pods_are_restarted_once_an_identity(doors: Doors, admin: KubeApi, namespace: str) -> None:
+    make_account(admin, namespace, "api")
+    deployment(admin, namespace, "healthy", "api")
+    first = plan(doors, request_for(namespace, "api"))
+    assert carry_out(doors, request_for(namespace, "api"), planned=first).complete
+    done = request_for(namespace, "api", made=first.changes)
+    assert plan(doors, done).changes == (), "tried again, what was restarted is left alone"
+    once_more = plan(doors, done.model_copy(update={"again": True}))
+    assert [c.resource.kind for c in once_more.changes] == ["ServiceAccountIdentity", "DeploymentRollout"]
+    (old,) = pods_of(admin, namespace, "healthy")
+    assert carry_out(doors, done, planned=once_more).complete
+    eventually(
+        lambda: old["metadata"]["uid"] not in {p["metadata"]["uid"] for p in pods_of(admin, namespace, "healthy")}
+    )
+
+
 def test_what_the_account_owns_outlives_its_identity(doors: Doors, admin: KubeApi, namespace: str) -> None:
     uid = make_account(admin, namespace, "api")["metadata"]["uid"]
     owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "api", "uid": uid}

@@ -95,6 +95,7 @@ async def test_a_compromised_account_ends_with_all_that_it_could_read(
     assert [t.owner for t in tasks] == [f"terraform in {world.namespace}"]
     assert view.state is IncidentState.AWAITING_APPROVAL
 
+    restarted = uids(await world.ready("healthy", 1))
     await incident.approve("eradicate")
     # Once the pods are gone nothing renews a token for the attacker any more, and only then the identity is final.
     await eventually(
@@ -115,7 +116,7 @@ async def test_a_compromised_account_ends_with_all_that_it_could_read(
     assert ended.state is IncidentState.REMEDIATED, ended
     assert [(t.by, t.reason) for t in ended.tasks] == [("ada", "new password")]
     await world.ready(NAME, 2)
-    await world.ready("healthy", 1)
+    assert uids(await world.ready("healthy", 1)).isdisjoint(restarted), "they have tokens of the last identity"
 
 
 async def test_release_keeps_the_new_identity_and_says_so(world: World, admin: KubeApi, kinds: None) -> None:
