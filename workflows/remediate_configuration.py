@@ -1,4 +1,4 @@
-"""RemediateConfiguration: close what lets somebody in (guide C1 to C4, G4)."""
+"""RemediateConfiguration: close what lets somebody in (guide C1 to C4)."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class RemediateConfiguration(PathWorkflow):
 
     @workflow.run
     async def run(self, start: PathInput) -> PathProgress:
-        """Unbind → close what is exposed → suppress what was expected."""
+        """Unbind, and keep it so → close what is exposed."""
         return await self._course.run()

@@ -1,1 +1,1 @@
-"""Settings of the cluster that let somebody in: bindings of anonymous users, exposed Services, suppression rules."""
+"""Settings of the cluster that let somebody in: bindings, and exposed Services and Ingresses."""

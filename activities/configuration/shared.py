@@ -12,7 +12,7 @@ _BINDINGS = ("ClusterRoleBinding", "RoleBinding")
 
 
 def taken_out_by_others(engine: Engine, step: str, wanted: Callable[[ResourceRef, JsonObject], bool]) -> list[Change]:
-    """Their changes of the subjects that are wanted out: whoever needs one holds it, so that the last release undoes it.
+    """Their changes of subjects that are wanted out: whoever needs one holds it, so that the last release undoes it.
 
     Args:
         engine: Knows what is held.
