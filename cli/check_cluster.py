@@ -20,10 +20,10 @@ from settings import Settings
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _APPLY = "kubectl apply -f deploy/{}, or upgrade the chart"
-_NAMES = ("kubernetes", "permissions", "admission", "network-policies", "pause")
+_NAMES = ("kubernetes", "permissions", "bindings", "admission", "network-policies", "pause")
 _MOST = 8
-_OWN_ROLE = "firebreak"
-"""The other role of the file edits bindings, and is that of another identity."""
+_BINDINGS_ROLE = "firebreak-bindings"
+"""Of another identity, which the worker alone has; the other roles of the file are of this one."""
 
 
 class Permission(NamedTuple):
@@ -70,6 +70,7 @@ def check_cluster(settings: Settings) -> list[Check]:
     return [
         ok("kubernetes", version),
         guarded("permissions", _APPLY.format("rbac.yaml"), lambda: _permissions(kubernetes)),
+        guarded("bindings", _APPLY.format("rbac.yaml"), lambda: _bindings(settings)),
         guarded("admission", _APPLY.format("admission.yaml"), lambda: _admission(kubernetes)),
         guarded("network-policies", _APPLY.format("rbac.yaml"), lambda: _network(kubernetes)),
         guarded("pause", _APPLY.format("rbac.yaml"), lambda: _pause(kubernetes, settings.namespace)),
@@ -77,27 +78,47 @@ def check_cluster(settings: Settings) -> list[Check]:
 
 
 def _permissions(kubernetes: Kubernetes) -> Check:
+    everything = Permission("*", "*", "*")
     wanted = list(dict.fromkeys(needed_permissions()))
-    with ThreadPoolExecutor(8, thread_name_prefix="doctor") as pool:
-        allowed = list(pool.map(lambda p: _allowed(kubernetes, p), [Permission("*", "*", "*"), *wanted]))
-    missing = [p for p, yes in zip(wanted, allowed[1:], strict=True) if not yes]
-    if missing:
-        names = ", ".join(str(p) for p in missing[:_MOST])
-        more = f" and {len(missing) - _MOST} more" if len(missing) > _MOST else ""
-        return fail("permissions", f"this identity may not {names}{more}", _APPLY.format("rbac.yaml"))
-    if allowed[0]:
+    missing = _missing(kubernetes, [everything, *wanted])
+    if text := _listed([p for p in missing if p != everything]):
+        return fail("permissions", f"this identity may not {text}", _APPLY.format("rbac.yaml"))
+    if everything not in missing:
         fix = "run the worker as the service account of deploy/rbac.yaml; it needs no more"
         return warn("permissions", "this identity may do everything, as an administrator can", fix)
     return ok("permissions", f"all {len(wanted)} of deploy/rbac.yaml, and no more than an administrator gave")
 
 
-def needed_permissions() -> Iterator[Permission]:
-    """Everything that deploy/rbac.yaml grants to the identity of worker and command line."""
+def _bindings(settings: Settings) -> Check:
+    """Whether the worker's second identity is at hand, and may do what it is for."""
+    if settings.bindings_kubeconfig is None:
+        text = "not set here: a worker without it takes nobody out of a binding, and rotates no secrets"
+        return warn("bindings", text, "set FIREBREAK_BINDINGS_KUBECONFIG for the worker, and for nobody else")
+    kubernetes = Kubernetes.from_environment(kubeconfig=str(settings.bindings_kubeconfig))
+    wanted = list(dict.fromkeys(needed_permissions(of_bindings=True)))
+    if text := _listed(_missing(kubernetes, wanted)):
+        return fail("bindings", f"the identity that edits bindings may not {text}", _APPLY.format("rbac.yaml"))
+    return ok("bindings", f"an identity of its own edits bindings, with all {len(wanted)} of its permissions")
+
+
+def _missing(kubernetes: Kubernetes, wanted: list[Permission]) -> list[Permission]:
+    with ThreadPoolExecutor(8, thread_name_prefix="doctor") as pool:
+        allowed = list(pool.map(lambda p: _allowed(kubernetes, p), wanted))
+    return [p for p, yes in zip(wanted, allowed, strict=True) if not yes]
+
+
+def _listed(permissions: list[Permission]) -> str:
+    names = ", ".join(str(p) for p in permissions[:_MOST])
+    return f"{names} and {len(permissions) - _MOST} more" if len(permissions) > _MOST else names
+
+
+def needed_permissions(*, of_bindings: bool = False) -> Iterator[Permission]:
+    """What deploy/rbac.yaml grants to the identity of worker and command line, or to the worker's second one."""
     text = files("deploy").joinpath("rbac.yaml").read_text(encoding="utf-8")
     for document in YAML(typ="safe").load_all(text):
         if not document or document["kind"] not in ("ClusterRole", "Role"):
             continue
-        if document["metadata"]["name"] != _OWN_ROLE:
+        if (document["metadata"]["name"] == _BINDINGS_ROLE) is not of_bindings:
             continue
         namespace = document["metadata"].get("namespace", "")
         for rule in document.get("rules") or ():

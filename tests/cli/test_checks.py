@@ -14,7 +14,7 @@ async def test_every_check_has_its_line_and_its_fix(firebreak: Firebreak) -> Non
     found = {c["name"]: c for c in ran.json["checks"]}
     assert set(found) == {
         "settings", "policy", "guardduty", "evidence", "temporal", "search-attributes", "retention", "workers",
-        "stuck-incidents", "kubernetes", "permissions", "admission", "network-policies", "pause",
+        "stuck-incidents", "kubernetes", "permissions", "bindings", "admission", "network-policies", "pause",
     }  # fmt: skip
     assert found["temporal"]["status"] == "ok"
     assert found["search-attributes"]["status"] == "ok"
@@ -42,4 +42,7 @@ def test_the_permissions_asked_for_are_those_that_are_shipped() -> None:
     wanted = [str(p) for p in needed_permissions()]
     assert "patch pods" in wanted
     assert "create configmaps in firebreak" in wanted
-    assert not [p for p in wanted if "impersonate" in p or "*" in p]
+    assert "patch configmaps in kube-system" in wanted
+    assert not [p for p in wanted if "impersonate" in p or "*" in p or p.startswith("bind ")]
+    assert not [p for p in needed_permissions() if (p.group, p.resource) == ("", "secrets")]
+    assert "bind clusterroles.rbac.authorization.k8s.io" in [str(p) for p in needed_permissions(of_bindings=True)]

@@ -1,7 +1,8 @@
-"""`plan` against a real cluster: what each step would change, and that asking changes nothing."""
+"""The command line against a real cluster: what `plan` says that steps would change, and what `doctor` finds."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -81,3 +82,18 @@ async def test_a_plan_says_what_would_change_and_changes_nothing(
     assert offline.json["previews"] == {}
 
     assert (admin.request("GET", f"{RBAC}/{binding}"), admin.request("GET", records)["items"]) == before
+
+
+async def test_doctor_finds_both_identities_as_they_are_shipped(
+    firebreak: Firebreak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {c["name"]: c for c in (await firebreak("doctor", "--json")).json["checks"]}
+    assert {name: found[name]["status"] for name in ("permissions", "bindings")} == {
+        "permissions": "ok",
+        "bindings": "ok",
+    }, found
+    # The command line's own identity must not be able to do what the other one is for.
+    monkeypatch.setenv("FIREBREAK_BINDINGS_KUBECONFIG", os.environ["KUBECONFIG"])
+    found = {c["name"]: c for c in (await firebreak("doctor", "--json")).json["checks"]}
+    assert found["bindings"]["status"] == "fail"
+    assert "bind clusterroles" in found["bindings"]["detail"]
