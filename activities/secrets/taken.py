@@ -6,7 +6,7 @@ Afterwards the API server says rightly that it can read nothing, and whoever ask
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import JsonValue
 
@@ -56,17 +56,16 @@ def taken_away(doors: Doors, who: Identity, made: Iterable[Change]) -> Iterator[
     """
     for change in made:
         if change.resource.kind == entries.KIND:
-            yield from _of_policies(change.before.get(entries.POLICIES))
+            yield from _of_policies(entries.policies_in(change))
         elif change.resource.kind in _BINDINGS:
             yield from _of_binding(doors, who, change)
 
 
-def _of_policies(policies: JsonValue) -> Iterator[Lost]:
-    for policy in policies if isinstance(policies, list) else ():
-        if not isinstance(policy, dict) or str(policy.get("policyArn")).endswith(_WITHOUT_SECRETS):
+def _of_policies(policies: Mapping[str, Any]) -> Iterator[Lost]:
+    for arn, scope in policies.items():
+        if arn.endswith(_WITHOUT_SECRETS) or not isinstance(scope, dict):
             continue
-        scope = policy.get("accessScope")
-        if isinstance(scope, dict) and scope.get("type") == "namespace":
+        if scope.get("type") == "namespace":
             yield from (Lost(namespace) for namespace in _strings(scope.get("namespaces")))
         else:
             yield Lost("")

@@ -172,6 +172,11 @@ def emptied(entry: Entry, step: str) -> Change:
     )
 
 
+def policies_in(change: Change) -> dict[str, Any]:
+    """The scopes of the policies that a change takes from an entry, by the policies' ARNs."""
+    return {_arn(field): scope for field, scope in change.before.items() if field.startswith(_POLICY)}
+
+
 class AccessEntryKind:
     """How policies and groups of an entry are read and written."""
 

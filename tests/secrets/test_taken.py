@@ -8,6 +8,7 @@ import pytest
 
 from activities.doors import Doors
 from activities.secrets.taken import Identity, Lost, taken_away, with_lost_groups
+from activities.user.entries import Entry, emptied
 from plans.model import Change, ResourceRef
 
 WHO = Identity("arn:aws:iam::123456789012:user/jane", ("system:authenticated",))
@@ -17,11 +18,8 @@ NOBODY = cast(Doors, None)
 
 
 def entry(*policies: dict[str, Any], groups: tuple[str, ...] = ()) -> Change:
-    ref = ResourceRef(kind="AccessEntry", name=WHO.username, uid="e-1")
-    before: dict[str, Any] = {"/policies": [*policies], "/kubernetesGroups": [*groups]}
-    return Change(
-        step="user.cut_off", resource=ref, summary="", before=before, after={"/policies": [], "/kubernetesGroups": []}
-    )
+    found = Entry(arn=WHO.username, uid="e-1", type="STANDARD", username="", groups=groups, policies=policies)
+    return emptied(found, "user.cut_off")
 
 
 @pytest.mark.parametrize(
