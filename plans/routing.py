@@ -57,7 +57,8 @@ def routes_of(finding: Finding, observed: Observed | None = None) -> tuple[Route
     """
     entry = lookup(finding.type)
     known = entry is not None and entry.in_scope
-    opened = [*_by_subject(finding), *_by_workload(finding), *_by_host_access(finding, observed)]
+    opened = [*_by_subject(finding), *_by_workload(finding), *_by_container(finding, observed)]
+    opened += _by_host_access(finding, observed)
     if entry is not None and known:
         opened += _by_type(finding, entry, {r.path for r in opened}, observed)
         if Path.USER in entry.conditional:
@@ -133,6 +134,16 @@ def _by_workload(finding: Finding) -> list[Route]:
     return [
         Route(path=Path.POD, reason=f"The finding names the {w.kind.value} {cleaned(f'{w.namespace}/{w.name}', 160)}.")
         for w in named_workloads(finding)
+    ]
+
+
+def _by_container(finding: Finding, observed: Observed | None) -> list[Route]:
+    """A finding may name nothing but a container; the cluster says in which pod it runs."""
+    if observed is None or named_workloads(finding) or not any(c.id for c in finding.containers):
+        return []
+    pods = sorted(f"{p.namespace}/{p.name}" for p in observed.pods)
+    return [
+        Route(path=Path.POD, reason=f"A container of the finding runs in the pod {cleaned(p, 160)}.") for p in pods[:1]
     ]
 
 

@@ -1,6 +1,7 @@
-"""Which pods a finding means: by uid, by ownership, by service account (guide P1, P2, P3).
+"""Which pods a finding means: by uid, by ownership, by service account, by container (guide P1, P2, P3).
 
-What the finding names comes first. Only a finding that names no workload means every pod of its service account.
+What the finding names comes first. Only a finding that names no workload means every pod of its service account, and
+only one that names neither is looked up by what a container of it is called on its node.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ def identify_pods(reader: Reader, finding: Finding, beat: Callable[[], None]) ->
         beat()
     for account in accounts if not workloads else ():
         pods += _pods_of_account(reader, account, finding.user.uid if finding.user else "", found, beat)
+    if not workloads and not accounts:
+        pods += _pods_of_containers(reader, finding, beat)
     unique = {p.uid: p for p in pods}
     found.pods = sorted(unique.values(), key=lambda p: (p.namespace, p.name))
     return found
@@ -203,6 +206,16 @@ def _owner_names(kind: str, name: str) -> Iterator[tuple[str, str]]:
         yield "Deployment", match["owner"]
     if kind == "Job" and (match := _NUMBERED.fullmatch(name)):
         yield "CronJob", match["owner"]
+
+
+def _pods_of_containers(reader: Reader, finding: Finding, beat: Callable[[], None]) -> list[PodFacts]:
+    """The pods that run, or ran, a container of the finding; the runtime's id is of one container alone."""
+    seen = {c.id.rpartition("://")[2] for c in finding.containers} - {""}
+    pods = []
+    for page in reader.kubernetes.pages(list_path("Pod")) if seen else ():
+        pods += [pod_facts(pod) for pod in page if seen & container_ids(pod)]
+        beat()
+    return pods
 
 
 def _note_containers(pod: JsonObject, finding: Finding, found: Identified) -> None:

@@ -118,9 +118,14 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
         Throttled, Unavailable: The API server does not answer.
     """
     expected = {w.namespace for w in named_workloads(finding)} | {namespace for namespace, _ in _accounts(finding)}
+    early = None
+    if not expected - {""}:
+        # Where the finding names no namespace, the pods tell which ones to read.
+        early = identify_pods(reader, finding, beat)
+        expected = {p.namespace for p in early.pods}
     spaces = {name: _Namespace(reader, name) for name in sorted(expected - {""})}
     facts = reader.start(partial(cluster.facts, sorted(spaces)))
-    found = identify_pods(reader, finding, beat)
+    found = early or identify_pods(reader, finding, beat)
     beat()
     targets = frozenset(p.uid for p in found.pods)
     sharing = _start_sharing(reader, finding, found, targets)

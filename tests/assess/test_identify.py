@@ -10,8 +10,18 @@ import pytest
 from clients.kubernetes import Kubernetes
 from clients.paths import list_path, object_path
 from contracts.activities import Assessment
+from findings.model import Container, Finding
 from plans.model import Gate, Verdict
-from tests.assess.support import JsonObject, account_user, eventually, pod_spec, template, workload_of
+from tests.assess.support import (
+    JsonObject,
+    account_user,
+    eventually,
+    pod_spec,
+    raw_finding,
+    read,
+    template,
+    workload_of,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -226,3 +236,22 @@ def test_what_cannot_be_found_is_an_outcome(workload: JsonObject, found: Found) 
     assessment = found(workload=workload)
     assert assessment.pods.count == 0
     assert assessment.plan.warnings
+
+
+def test_a_finding_that_names_only_a_container_means_its_pod(
+    make: Make, running: Running, assess: Callable[[Finding], Assessment], admin_door: Kubernetes, space: str
+) -> None:
+    make("Deployment", "named", {**selected("c"), "replicas": 2})
+    pod, _ = running("c", 2)
+    name, statuses = pod["metadata"]["name"], pod["status"]["containerStatuses"]
+    change = [
+        {"op": "add", "path": "/status/containerStatuses/0/containerID", "value": "containerd://5c4a"},
+        {"op": "test", "path": "/status/containerStatuses/0/name", "value": statuses[0]["name"]},
+    ]
+    admin_door.patch(object_path("Pod", space, name, "status"), change)
+    about = read(raw_finding("c-1")).model_copy(update={"containers": (Container(name="app", image="x", id="5c4a"),)})
+    assessment = assess(about)
+    assert names(assessment) == [name]
+    assert [c.resource.namespace for c in assessment.changes] == [space], "its namespace was read for policies too"
+    nobody = about.model_copy(update={"containers": (Container(name="app", image="x", id="other"),)})
+    assert names(assess(nobody)) == []

@@ -191,6 +191,15 @@ def test_an_attack_sequence_opens_what_its_parts_show() -> None:
     assert (workload.name, workload.uid) == ("web", "")
 
 
+def test_a_container_that_the_cluster_knows_opens_the_path_of_its_pod() -> None:
+    finding = a_finding(workload=None, instance_id="i-0abc", containers=(Container(name="a", image="x", id="c-1"),))
+    assert opened(finding) == {Path.NODE}, "offline only the machine is known"
+    routes = routes_of(finding, an_observed())
+    assert {r.path for r in routes} == {Path.POD}
+    assert "shop/web-0" in routes[0].reason
+    assert {r.path for r in routes_of(finding, an_observed(pods=()))} == {Path.NODE}
+
+
 def test_a_workload_named_twice_is_one() -> None:
     twin = SequenceResource(uid="r", type="KUBERNETES_WORKLOAD", name="web-0", namespace="shop", kind=WorkloadKind.POD)
     (workload,) = named_workloads(a_finding(sequence=Sequence(uid="s", resources=(twin, twin))))
