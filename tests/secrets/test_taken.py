@@ -8,8 +8,9 @@ import pytest
 
 from activities.doors import Doors
 from activities.secrets.taken import Identity, Lost, taken_away, with_lost_groups
+from activities.user.aws_auth import AuthRow, AwsAuth, changes_without
 from activities.user.entries import Entry, emptied
-from plans.model import Change, ResourceRef
+from plans.model import Change
 
 WHO = Identity("arn:aws:iam::123456789012:user/jane", ("system:authenticated",))
 POLICY = "arn:aws:eks::aws:cluster-access-policy"
@@ -38,12 +39,9 @@ def test_access_policies_say_what_could_be_read(policy: str, scope: dict[str, An
 
 
 def test_groups_of_an_entry_and_of_a_row_count() -> None:
-    row: dict[str, Any] = {"userarn": WHO.username, "username": "jane", "groups": ["ops"]}
-    ref = ResourceRef(kind="AwsAuthRow", namespace="kube-system", name="aws-auth", uid="c-1")
-    field = "/data/mapUsers/x"
-    taken = Change(
-        step="user.cut_off", resource=ref, summary="", before={field: {"rows": [{"row": row}]}}, after={field: None}
-    )
+    text = f"- userarn: {WHO.username}\n  username: jane\n  groups: [ops]\n"
+    row = AuthRow(section="mapUsers", at=0, arn=WHO.username, username="jane", groups=("ops",))
+    (taken,) = changes_without(AwsAuth("c-1", {"mapUsers": text}, (row,), ()), [row], "user.cut_off")
     found = with_lost_groups(WHO, [entry(groups=("auditors",)), taken])
     assert found.groups == ("system:authenticated", "auditors", "ops")
     assert found.username == WHO.username
