@@ -126,17 +126,27 @@ class Engine:
         if not kind.undoable:
             return f"{change.resource}: {change.summary}; nothing brings it back"
         try:
-            now = kind.read(change.resource, tuple(change.after))
-            rest = [f for f, value in change.before.items() if not same(now.get(f), value)]
-            if not rest:
-                return ""
-            if moved := [f for f in rest if not _is_ours(kind, now.get(f), f, record, own)]:
-                what = ", ".join(f or "it" for f in moved)
-                return f"{change.resource}: left as it is, because somebody changed {what}"
-            kind.write(change.resource, now, change.before)
+            try:
+                return _restored(kind, record, own)
+            except Conflict:
+                # Somebody wrote to the object just now; whether that touches what is ours, a second look shows.
+                return _restored(kind, record, own)
         except TargetGone:
             return _gone(kind, change)
+
+
+def _restored(kind: Kind, record: Record, own: Change) -> str:
+    """Give the fields their old values, if all of them have these or what was left."""
+    change = record.change
+    now = kind.read(change.resource, tuple(change.after))
+    rest = [f for f, value in change.before.items() if not same(now.get(f), value)]
+    if not rest:
         return ""
+    if moved := [f for f in rest if not _is_ours(kind, now.get(f), f, record, own)]:
+        what = ", ".join(f or "it" for f in moved)
+        return f"{change.resource}: left as it is, because somebody changed {what}"
+    kind.write(change.resource, now, change.before)
+    return ""
 
 
 def _gone(kind: Kind, change: Change) -> str:

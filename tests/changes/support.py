@@ -14,6 +14,7 @@ from activities.doors import Doors
 from clients.kubernetes import Kubernetes
 from contracts.common import Failure
 from devstack.kube import KubeApi
+from errors import Conflict
 from plans.model import Change, ResourceRef
 from tests.isolation.support import NETWORKING, Killed, make_policy, read
 
@@ -33,6 +34,7 @@ class Thing:
         self.reads: list[str] = []
         self.writes: list[str] = []
         self.trouble: dict[str, Exception] = {}
+        self.conflicts = 0
 
     def read(self, ref: ResourceRef, fields: tuple[str, ...]) -> Json:
         self.reads.append(ref.name)
@@ -41,6 +43,9 @@ class Thing:
         return {f: self.values[ref.name].get(f) for f in fields}
 
     def write(self, ref: ResourceRef, now: Values, new: Values) -> None:
+        if self.conflicts:
+            self.conflicts -= 1
+            raise Conflict("somebody was faster")
         self.writes.append(ref.name)
         self.values[ref.name] |= new
 

@@ -95,6 +95,16 @@ def test_a_service_that_does_not_answer_keeps_what_it_has_and_no_more(
     assert {c.key for c in things} == set(result.undone)
 
 
+def test_who_was_faster_once_is_no_failure_and_twice_is_one(doors: Doors, thing: Thing, things: list[Change]) -> None:
+    thing.conflicts = 1
+    assert not restore(doors, things[0]).failures
+    assert thing.writes == names(things)[:1]
+    thing.conflicts = 2
+    (failure,) = restore(doors, things[1]).failures
+    assert failure.code == "Conflict"
+    assert not restore(doors, things[1]).failures, "it can be released again"
+
+
 def test_it_does_not_wait_for_every_timeout(doors: Doors, thing: Thing, things: list[Change]) -> None:
     for n in names(things):
         thing.trouble[n] = Unavailable("no answer")
