@@ -10,7 +10,7 @@ from contracts.activities import CollectRequest, CollectResult, RestoreRequest, 
 from contracts.incidents import GateOpened
 from contracts.names import ActivityName
 from contracts.states import StepState
-from plans.model import Gate
+from plans.model import Gate, Path
 from workflows.calls import StepFailed, Stopped, call, outlive
 from workflows.containment import ContainmentLoop
 from workflows.course import Rest
@@ -190,6 +190,9 @@ class PodChain:
         if self._containment is not None:
             self._containment.targets_gone()
         await seal(state, "clean-up")
+        if state.start.path is Path.IMAGE:
+            # The path of pods ends with its pods, which says the same; that of the image goes on.
+            await state.report()
         if not restored.failures:
             raise Stopped
 

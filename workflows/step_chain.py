@@ -97,9 +97,11 @@ class StepChain:
                 if not await self._run.carry_out(step, again=self._again(step)):
                     self._spent.add(step.step)
                 continue
-            if self._complete:
-                self._containment.let_go()
             self._finished = self._complete
+            if self._complete and self._containment.holding:
+                self._containment.let_go()
+                # Whoever looked again in between has reported that something is held.
+                await self._state.report()
 
     @property
     def _ending_moved(self) -> bool:
@@ -126,10 +128,10 @@ class StepChain:
         return all(self._over(name) for name in AFTER.get(step.step, ())) and self._in_turn(step)
 
     def _in_turn(self, step: Step) -> bool:
-        """Behind one gate a step waits until those before it are done; what is read is read before all of them."""
+        """Behind one gate a step waits until those before it are done; what is read is read before, or has failed."""
         before = self._later[: self._later.index(step)]
         return all(
-            self._state.done(s.step) if s.gate is step.gate else s.gate is not None or self._over(s.step)
+            self._over(s.step) if s.gate is None else self._state.done(s.step)
             for s in before
             if s.gate in (step.gate, None)
         )

@@ -107,31 +107,37 @@ async def test_an_image_is_contained_wherever_it_runs_replaced_and_taken_out_of_
     assert admin.request("GET", f"{POLICIES}/{policy_name(bad.by_digest)}")
 
 
-async def test_release_lets_the_image_in_again_and_leaves_the_registry_alone(
+async def test_an_image_that_cannot_be_kept_is_archived_not_deleted_and_release_restores_all(
     world: World, elsewhere: World, admin: KubeApi, ecr: ECRClient
 ) -> None:
     repository = new_repository(ecr)
-    bad = push(ecr, *repository, "1.0")
+    bad, fixed = push(ecr, *repository, "1.0", lost=True), push(ecr, *repository, "1.1")
     web = world.create(deployment("web", bad.by_digest, replicas=1))
     elsewhere.create(deployment("batch", "registry.example/batch:1", init=bad.by_digest, replicas=1))
     await world.ready("web", 1)
     await elsewhere.ready("batch", 1)
-    before = world.state(), elsewhere.state()
     incident = await world.start(accusation(world, web, bad.by_digest))
     await incident.contained()
-    await incident.waiting("eradicate")
+    first = await incident.waiting("eradicate")
+
+    await incident.approve("eradicate", image=fixed.by_digest)
+    view = await incident.until(lambda v: step_state(v, "image.delete") == "failed", "the deletion is refused")
+    assert {s: step_state(view, f"image.{s}") for s in ("export", "archive")} == {"export": "failed", "archive": "done"}
+    assert any("only once the evidence holds a whole copy" in f.message for f in view.failures)
+    assert status(ecr, bad) == "ARCHIVED"
+    # The incident asks again, instead of calling itself remediated.
+    again = await incident.waiting("eradicate")
+    assert again.nonce != first.nonce
 
     view = await incident.release()
     assert view.state is IncidentState.RELEASED
     assert view.containment is Containment.RELEASED
+    assert status(ecr, bad) in ("ACTIVATING", "ACTIVE")
     with pytest.raises(KubeError, match="404"):
         admin.request("GET", f"{POLICIES}/{policy_name(bad.by_digest)}")
     assert (world.marks(), elsewhere.marks()) == ({}, {})
-    assert (world.state(), elsewhere.state()) == before
-    assert status(ecr, bad) == "ACTIVE"
-    # It is admitted again: a pod that goes comes back.
-    pod = elsewhere.pods()[0]["metadata"]
-    admin.request("DELETE", f"/api/v1/namespaces/{elsewhere.namespace}/pods/{pod['name']}")
+    # The old templates are back, and their image is admitted again.
+    await eventually(lambda: images(world) == {bad.by_digest}, "pods of the old template")
     await eventually(
-        lambda: [p for p in elsewhere.pods() if p["metadata"]["uid"] != pod["uid"]], "another pod in its place"
+        lambda: images(elsewhere) == {"registry.example/batch:1", bad.by_digest}, "pods of the old template"
     )

@@ -57,17 +57,21 @@ def new_repository(ecr: ECRClient, name: str = "") -> tuple[str, str]:
     return name, ecr.create_repository(repositoryName=name)["repository"]["repositoryUri"]
 
 
-def push(ecr: ECRClient, repository: str, uri: str, *tags: str, layers: int = 2) -> Pushed:
-    """Push an image of random layers under one or more tags."""
-    parts = [f"layer {secrets.token_hex(8)}".encode() * 1000 for _ in range(layers)]
+def push(ecr: ECRClient, repository: str, uri: str, *tags: str, lost: bool = False) -> Pushed:
+    """Push an image of random layers under one or more tags; `lost` has one that the registry cannot give back."""
+    parts = [f"layer {secrets.token_hex(8)}".encode() * 1000 for _ in range(2)]
     config = json.dumps({"architecture": "amd64", "os": "linux", "salt": secrets.token_hex(8)}).encode()
     blobs = {_upload(ecr, repository, data): data for data in [config, *parts]}
     digests = list(blobs)
+    missing = [{"mediaType": _LAYER, "digest": f"sha256:{secrets.token_hex(32)}", "size": 1}] if lost else []
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": _CONFIG, "digest": digests[0], "size": len(config)},
-        "layers": [{"mediaType": _LAYER, "digest": d, "size": len(p)} for d, p in zip(digests[1:], parts, strict=True)],
+        "layers": [
+            *({"mediaType": _LAYER, "digest": d, "size": len(p)} for d, p in zip(digests[1:], parts, strict=True)),
+            *missing,
+        ],
     }
     return _put(ecr, repository, uri, json.dumps(manifest), MANIFEST, tags, blobs)
 

@@ -305,3 +305,14 @@ def test_a_refusal_of_ecr_is_a_failure_that_names_the_permission_and_a_full_serv
     with pytest.raises(Throttled):
         run(room.archive_image, full)
     assert status(ecr, pushed) == "ACTIVE"
+
+
+def test_an_image_of_which_a_layer_is_lost_is_no_whole_copy(
+    doors: Doors, request_for: Callable[..., StepRequest], ecr: ECRClient, repository: tuple[str, str]
+) -> None:
+    lost = push(ecr, *repository, "1.0", lost=True)
+    request = request_for("image.export", lost.by_digest, gate=None)
+    outcome = run(ExportActivities(doors).export_image, request)
+    assert not outcome.complete
+    assert "LayersNotFoundException" in outcome.failures[0].message
+    assert not is_exported(doors.store, request.incident.evidence_prefix, lost.digest)
