@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from activities.doors import Doors
 from contracts.states import Containment
-from tests.node.support import Fleet, Incident
+from tests.node.incident import Incident
+from tests.node.support import Fleet
 
 
 def test_a_cordoned_node_takes_no_new_pods_until_release(doors: Doors, nodes: Fleet) -> None:

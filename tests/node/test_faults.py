@@ -12,7 +12,8 @@ from activities.doors import Doors
 from activities.node.groups import ISOLATION_GROUP, UNTRACKED_GROUP, Groups
 from contracts.states import Containment
 from errors import Throttled, Unavailable
-from tests.node.support import Fleet, Incident
+from tests.node.incident import Incident
+from tests.node.support import Fleet
 
 
 @pytest.fixture
