@@ -134,7 +134,12 @@ class Paths:
             reported = self._record.paths.get(path)
             if reported is not None and reported.finished and self._asked_to_end.get(path) != reported.number:
                 self._asked_to_end[path] = reported.number
-                self._spawn(_deliver(child, Handler.END, None))
+                self._spawn(self._ask_to_end(child))
+
+    async def _ask_to_end(self, child: _Child) -> None:
+        await _deliver(child, Handler.END, None)
+        # The child may have ended before this arrived, and then nothing else says that nobody is busy any more.
+        self._changed()
 
     def stop(self) -> None:
         """Let every path come to its end; asking again changes nothing."""
