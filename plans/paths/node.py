@@ -116,8 +116,10 @@ def _budget(s: Situation, targets: tuple[Target, ...]) -> list[str]:
     limit = s.policy.budget.incident_nodes
     if len(targets) > limit:
         found.append(f"{len(targets)} nodes are more than the {limit} that one incident may contain by itself.")
-    if s.observed is None or not s.observed.node_count or not targets:
+    if s.observed is None or not s.observed.nodes or not targets:
         return found
+    if not s.observed.node_count:
+        return [*found, "The nodes of the cluster could not be counted, so nobody knows what share of them this is."]
     percent, total = s.policy.budget.nodes_percent, s.observed.node_count
     # Of a small cluster one node is always more than a tenth.
     allowed = max(1, int(total * percent / 100)) if percent else 0

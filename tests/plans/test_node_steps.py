@@ -107,7 +107,6 @@ def test_the_machines_of_auto_mode_are_left_to_aws() -> None:
         (40, 0, 3, 10, True),
         (10, 0, 2, 10, False),
         (100, 0, 1, 0, False),
-        (0, 0, 1, 10, True),  # nobody counted them
     ],
 )
 def test_so_many_nodes_of_the_cluster_take_no_new_pods_by_themselves(
@@ -118,6 +117,11 @@ def test_so_many_nodes_of_the_cluster_take_no_new_pods_by_themselves(
     cordon = step(plan_of(*facts, policy=policy, node_count=total, nodes_cordoned=cordoned), "cordon")
     assert (cordon.decision is Verdict.AUTO) is auto, cordon.reason
     assert auto or f"of {total} nodes" in cordon.reason
+
+
+def test_nodes_that_could_not_be_counted_wait_for_a_person() -> None:
+    cordon = step(plan_of(node_count=0), "cordon")
+    assert (cordon.decision, "could not be counted" in cordon.reason) == (Verdict.APPROVAL, True)
 
 
 def test_an_instance_that_the_cluster_knows_as_its_node_is_not_in_doubt() -> None:
