@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from cli.demo.image import ImageScene
 from cli.demo.incidents import Incidents
 from cli.demo.node import NodeScene
 from cli.demo.pod import PodScene
-from cli.demo.stage import Worker, await_worker, stage, worker_process
+from cli.demo.stage import DemoError, Worker, await_worker, stage, worker_process
 from cli.demo.telling import Teller
 from cli.demo.user import UserScene
 from cli.ending import Code
@@ -44,6 +45,8 @@ SCENES: dict[str, Callable[[Teller, Incidents, KubeApi], _Plays]] = {
 }
 """By path."""
 ALL = "all"
+_SCENE_SECONDS = 300.0
+"""An incident waits without end for what does not answer. Somebody who watches sees it, a build server does not."""
 
 
 def demonstrate(path: str, approve: str, *, keep: bool, output: Output) -> Code:
@@ -76,7 +79,12 @@ async def _play(path: str, output: Output, info: StackInfo, worker: Worker, *, a
     incidents = Incidents(teller, client, Path(tempfile.mkdtemp(prefix="firebreak-demo-")), ask=ask)
     worst, documents = Code.DONE, {}
     for name in SCENES if path == ALL else (path,):
-        code, documents[name] = await SCENES[name](teller, incidents, admin).play()
+        try:
+            async with asyncio.timeout(None if ask else _SCENE_SECONDS):
+                code, documents[name] = await SCENES[name](teller, incidents, admin).play()
+        except TimeoutError:
+            text = f"scene {name} did not come to its end within {_SCENE_SECONDS:g} s; the worker's log is {worker.log}"
+            raise DemoError(text) from None
         worst = max(worst, code)
     whole: dict[str, JsonValue] = {"ok": worst is Code.DONE, "paths": {**documents}}
     output.result(whole if path == ALL else documents[path])
