@@ -19,6 +19,7 @@ from activities.user.access import AccessActivities
 from activities.user.disassociate import ProviderActivities
 from contracts.activities import RestoreRequest, RestoreResult
 from contracts.common import IncidentKey
+from contracts.states import Containment
 from contracts.steps import VERBS, StepOutcome, StepPlan, StepRequest
 from devstack.kube import KubeApi, KubeError
 from findings.model import AccessKey, Finding
@@ -239,3 +240,11 @@ def user(name: str) -> Json:
 
 def group(name: str) -> Json:
     return {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": name}
+
+
+def codes(outcome: StepOutcome | StepPlan) -> list[str]:
+    return [f.code for f in outcome.failures]
+
+
+def contained(outcome: StepOutcome) -> bool:
+    return outcome.complete and outcome.containment is Containment.VERIFIED
