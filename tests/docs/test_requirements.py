@@ -90,5 +90,7 @@ def test_what_is_not_built_yet_is_exactly_what_is_said_to_be() -> None:
 
 def test_every_step_belongs_to_a_requirement() -> None:
     named = {step for row in rows() for step, _ in _STEP.findall(row.done_by)}
-    assert set(VERBS) - named == set()
-    assert planned_steps() - named - {"triage.review"} == set()
+    # What several paths do alike, by one activity, is named on one of them.
+    carried_out = {VERBS[step] for step in named if step in VERBS}
+    assert {step for step, activity in VERBS.items() if activity not in carried_out} == set()
+    assert planned_steps() - named - set(VERBS) - {"triage.review"} == set()
