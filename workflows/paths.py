@@ -134,12 +134,13 @@ class Paths:
             reported = self._record.paths.get(path)
             if reported is not None and reported.finished and self._asked_to_end.get(path) != reported.number:
                 self._asked_to_end[path] = reported.number
-                self._spawn(self._ask_to_end(child))
+                self._spawn(self._relay(child, Handler.END, None))
 
-    async def _ask_to_end(self, child: _Child) -> None:
-        await _deliver(child, Handler.END, None)
-        # The child may have ended before this arrived, and then nothing else says that nobody is busy any more.
-        self._changed()
+    async def _relay(self, child: _Child, name: Handler, message: BaseModel | None) -> None:
+        await _deliver(child, name, message)
+        if not self._children:
+            # They ended before this arrived, and nothing else will say that nobody is busy any more.
+            self._changed()
 
     def stop(self) -> None:
         """Let every path come to its end; asking again changes nothing."""
@@ -150,7 +151,7 @@ class Paths:
     def tell(self, name: Handler, message: BaseModel | None = None) -> None:
         """Send a signal to every path that runs."""
         for child in self._children.values():
-            self._spawn(_deliver(child, name, message))
+            self._spawn(self._relay(child, name, message))
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         self._tasks = [t for t in self._tasks if not t.done()]
