@@ -39,9 +39,15 @@ VERBS: Final = MappingProxyType(
         "user.disassociate_provider": ActivityName.DISASSOCIATE_PROVIDER,
         "pod.cut_pod_roles": ActivityName.CUT_POD_ROLES,
         "pod.revoke_sessions": ActivityName.REVOKE_SESSIONS,
+        "pod.recreate_account": ActivityName.RECREATE_ACCOUNT,
+        "pod.rotate_secrets": ActivityName.ROTATE_SECRETS,
         "image.block": ActivityName.BLOCK_IMAGE,
         "image.export": ActivityName.EXPORT_IMAGE,
         "image.scan": ActivityName.SCAN_IMAGE,
+        "image.cut_pod_roles": ActivityName.CUT_POD_ROLES,
+        "image.revoke_sessions": ActivityName.REVOKE_SESSIONS,
+        "image.recreate_account": ActivityName.RECREATE_ACCOUNT,
+        "image.rotate_secrets": ActivityName.ROTATE_SECRETS,
         "image.archive": ActivityName.ARCHIVE_IMAGE,
         "image.delete": ActivityName.DELETE_IMAGE,
         "image.deny_repository": ActivityName.DENY_REPOSITORY,
@@ -66,6 +72,7 @@ AFTER: Final[MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
         # A holder of the source just gets a new session, so the source is contained first.
         "user.revoke_sessions": ("pod.quarantine", "image.quarantine", "user.cut_off", "user.cut_pod_roles"),
         "pod.revoke_sessions": ("pod.quarantine", "pod.cut_pod_roles"),
+        "image.revoke_sessions": ("image.quarantine", "image.cut_pod_roles"),
         "user.delete_key": ("user.deactivate_key",),
         # An archived image cannot be copied or scanned; and only then is it certain that none of its pods came back.
         "image.archive": ("image.export", "image.scan", "image.delete_pods", "pod.delete"),
@@ -86,7 +93,10 @@ AGAIN_AFTER: Final[MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
         # The kubelet renews a living pod's token for a new account too, and a living pod gets new role sessions.
         "user.recreate_account": ("pod.delete", "image.delete_pods"),
         "user.revoke_sessions": ("pod.delete", "image.delete_pods"),
-        "pod.revoke_sessions": ("pod.delete",),
+        "pod.revoke_sessions": ("pod.delete", "image.delete_pods"),
+        "pod.recreate_account": ("pod.delete", "image.delete_pods"),
+        "image.revoke_sessions": ("image.delete_pods",),
+        "image.recreate_account": ("image.delete_pods",),
     }
 )
 """Steps that are carried out once more when one of these has been done after them."""

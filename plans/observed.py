@@ -60,6 +60,8 @@ class PodFacts(BaseModel):
     ip: str = ""
     takes_role: bool = False
     """Whether it carries a token by which it takes an IAM role (IRSA or Pod Identity)."""
+    holds_token: bool = False
+    """Whether it carries a token of its account for anybody else, as for the API server."""
 
 
 class NodeManager(StrEnum):
@@ -187,5 +189,7 @@ class Observed(BaseModel):
     """As `targets_sha256`, for `image_pods`."""
     image_workloads: tuple[WorkloadFacts, ...] = ()
     """The controllers, other than those of `pods`, whose template would start one of the images again."""
+    bound_accounts: tuple[str, ...] = ()
+    """`namespace/name` of the accounts of all these pods that some binding names, alone or with their namespace."""
     budget_refusal: str = ""
     """Why the budget does not allow automatic containment, or empty."""

@@ -9,6 +9,7 @@ from plans.model import Path, Step
 from plans.observed import NodeManager, Observed, PodFacts
 from plans.paths.node import nodes_of
 from plans.paths.pod import PATCHABLE, owners
+from plans.paths.roles import left_alone
 from plans.situation import Situation, clause, listed, words
 
 _STRONGER = "the next stronger step is to cordon and isolate the node"
@@ -45,6 +46,8 @@ def _all(s: Situation, steps: tuple[Step, ...], sample_ends_here: bool) -> Itera
     if any(step.path.value in ("pod", "image") for step in steps):
         yield from _about_reach(s, s.observed)
         yield from _about_owners(s, s.observed)
+        if accounts := left_alone(s):
+            yield f"Protected, so whoever was in the pods keeps their tokens until a person acts: {listed(accounts)}."
     if any(step.path is Path.NODE for step in steps):
         yield from _about_nodes(s)
     yield from _about_the_cluster(s.observed)

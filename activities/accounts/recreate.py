@@ -30,7 +30,10 @@ class AccountActivities(StepRoom):
 
     def planners(self) -> Mapping[str, Planner]:
         """By step."""
-        return {"user.recreate_account": self._plan_named, "node.rotate_accounts": self._plan_of_nodes}
+        named = dict.fromkeys(
+            ("user.recreate_account", "pod.recreate_account", "image.recreate_account"), self._plan_named
+        )
+        return {**named, "node.rotate_accounts": self._plan_of_nodes}
 
     @activity.defn(name=ActivityName.RECREATE_ACCOUNT, no_thread_cancel_exception=True)
     def recreate_account(self, request: StepRequest) -> StepOutcome:

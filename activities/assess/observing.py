@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from activities.assess import surroundings
+from activities.assess.bound import BindingReads
 from activities.assess.cluster import ClusterReader
 from activities.assess.identify import Identified, identify_pods
 from activities.assess.images import ImageUse, find_image_use
@@ -43,6 +44,7 @@ class Observation:
     nodes: NodesRead = field(default_factory=NodesRead)
     images: ImageUse | None = None
     """None where the image path is not open, so that nobody searched."""
+    bound_accounts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -70,6 +72,7 @@ class Observation:
             node_count=self.nodes.total,
             nodes_cordoned=self.nodes.cordoned_besides,
             budget_refusal=budget_refusal,
+            bound_accounts=self.bound_accounts,
             **self._of_images(most),
         )
 
@@ -125,6 +128,7 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
         expected = {p.namespace for p in early.pods}
     spaces = {name: _Namespace(reader, name) for name in sorted(expected - {""})}
     facts = reader.start(partial(cluster.facts, sorted(spaces)))
+    bindings = BindingReads(reader, spaces) if _asks_for_bindings(finding) else None
     found = early or identify_pods(reader, finding, beat)
     beat()
     targets = frozenset(p.uid for p in found.pods)
@@ -145,6 +149,8 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
             terminating.append(name)
     workloads = owners.workloads(found.named)
     use = find_image_use(reader, finding, found.pods, workloads, beat) if _opens_images(finding) else None
+    everybody = (*found.pods, *(use.pods if use is not None else ()))
+    bound = bindings.bound(everybody) if bindings is not None else ()
     nodes_read = nodes.result() if nodes is not None else NodesRead()
     shared = [f"{what}: {who}" for what, future in sharing if (who := reader.optional(future, "", what))]
     return Observation(
@@ -157,6 +163,7 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
         shared=tuple(shared),
         nodes=nodes_read,
         images=use,
+        bound_accounts=bound,
         notes=(*found.notes, *(use.notes if use is not None else ()), *reader.notes),
     )
 
@@ -195,6 +202,12 @@ def _opens_nodes(finding: Finding, found: Identified) -> bool:
 
 def _opens_images(finding: Finding) -> bool:
     return any(route.path is Path.IMAGE for route in routes_of(finding))
+
+
+def _asks_for_bindings(finding: Finding) -> bool:
+    # The user path rotates the accounts of the finding's pods whatever is bound to them.
+    paths = {route.path for route in routes_of(finding)}
+    return Path.USER not in paths or Path.IMAGE in paths
 
 
 def _accounts(finding: Finding) -> set[tuple[str, str]]:

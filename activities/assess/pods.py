@@ -41,6 +41,7 @@ def pod_facts(pod: JsonObject) -> PodFacts:
         holders=holders_of(pod),
         ip=status.get("podIP") or "",
         takes_role=_takes_role(spec),
+        holds_token=_holds_token(spec),
     )
 
 
@@ -113,6 +114,16 @@ def _is_windows(spec: JsonObject) -> bool:
 
 
 def _takes_role(spec: JsonObject) -> bool:
+    return any(a.startswith(_AWS_AUDIENCES) for a in _audiences(spec))
+
+
+def _holds_token(spec: JsonObject) -> bool:
+    # The API server's own admission mounts it as a volume, unless the pod or its account forbids that.
+    return any(not a.startswith(_AWS_AUDIENCES) for a in _audiences(spec))
+
+
+def _audiences(spec: JsonObject) -> list[str]:
+    """Of the tokens that the pod mounts; "" is the API server."""
     sources = (s for v in spec.get("volumes") or () for s in (v.get("projected") or {}).get("sources") or ())
-    audiences = (str((s.get("serviceAccountToken") or {}).get("audience") or "") for s in sources)
-    return any(a.startswith(_AWS_AUDIENCES) for a in audiences)
+    tokens = (s["serviceAccountToken"] for s in sources if s.get("serviceAccountToken") is not None)
+    return [str(t.get("audience") or "") for t in tokens]

@@ -41,7 +41,7 @@ class SecretActivities(StepRoom):
 
     def planners(self) -> Mapping[str, Planner]:
         """By step."""
-        return {"user.rotate_secrets": self._plan}
+        return dict.fromkeys(("user.rotate_secrets", "pod.rotate_secrets", "image.rotate_secrets"), self._plan)
 
     @activity.defn(name=ActivityName.ROTATE_SECRETS, no_thread_cancel_exception=True)
     def rotate_secrets(self, request: StepRequest) -> StepOutcome:

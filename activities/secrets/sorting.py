@@ -73,7 +73,7 @@ def sort_secrets(doors: Doors, request: StepRequest) -> Sorted:
         if secret["metadata"]["uid"] in tokens:
             owner = (name[0], annotations_of(secret).get(ACCOUNT_NAME, ""))
             if owner in own:
-                continue  # user.recreate_account deletes them.
+                continue  # The step recreate_account of the same path deletes them.
             if owner[1] == "default":
                 people.append(_ForPeople(secret, "it is a token of the account of every pod that names none"))
             elif len(accounts) < _MOST_ACCOUNTS or owner in accounts:

@@ -37,7 +37,7 @@ class PodRoleActivities(StepRoom):
 
     def planners(self) -> Mapping[str, Planner]:
         """By step."""
-        return {"user.cut_pod_roles": self._plan, "pod.cut_pod_roles": self._plan}
+        return dict.fromkeys(("user.cut_pod_roles", "pod.cut_pod_roles", "image.cut_pod_roles"), self._plan)
 
     @activity.defn(name=ActivityName.CUT_POD_ROLES, no_thread_cancel_exception=True)
     def cut_pod_roles(self, request: StepRequest) -> StepOutcome:

@@ -52,7 +52,7 @@ class SessionActivities(StepRoom):
 
     def planners(self) -> Mapping[str, Planner]:
         """By step."""
-        return {"user.revoke_sessions": self._plan, "pod.revoke_sessions": self._plan}
+        return dict.fromkeys(("user.revoke_sessions", "pod.revoke_sessions", "image.revoke_sessions"), self._plan)
 
     @activity.defn(name=ActivityName.REVOKE_SESSIONS, no_thread_cancel_exception=True)
     def revoke_sessions(self, request: StepRequest) -> StepOutcome:

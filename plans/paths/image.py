@@ -7,6 +7,7 @@ from plans import causes
 from plans.drafts import Draft
 from plans.images import accused_images, ecr_image, image_doubt
 from plans.model import Gate, Target, TargetKind
+from plans.paths import roles
 from plans.paths.pod import NEEDS_IMAGE, PATCHABLE, pod_target
 from plans.situation import Situation
 
@@ -95,6 +96,7 @@ def _of_the_pods(s: Situation, common: Draft) -> tuple[Draft, ...]:
             proves=True,
         ),
         mine._replace(action="collect", undo=_NOTHING_UNDOES_READING),
+        *roles.of_image_pods(s, common.causes),
         *_redeploy(s, common),
         delete,
     )

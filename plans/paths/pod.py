@@ -7,7 +7,7 @@ from plans import causes
 from plans.drafts import Draft
 from plans.model import Gate, ResourceRef, Target, TargetKind
 from plans.observed import PodFacts
-from plans.paths.roles import role_drafts
+from plans.paths import roles
 from plans.situation import Situation, clause, listed
 
 PATCHABLE = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "CronJob")
@@ -40,7 +40,7 @@ def steps(s: Situation) -> tuple[Draft, ...]:
         proves=True,
     )
     collect = common._replace(action="collect", undo=_NOTHING_UNDOES_READING)
-    return (quarantine, collect, *role_drafts(s), *_redeploy(s, common), _delete(s, common))
+    return (quarantine, collect, *roles.of_pods(s), *_redeploy(s, common), _delete(s, common))
 
 
 def pod_targets(s: Situation) -> tuple[Target, ...]:

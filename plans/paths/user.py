@@ -6,7 +6,7 @@ from findings.subject import Subject, SubjectKind
 from plans import causes
 from plans.drafts import Draft
 from plans.model import Gate, Target, TargetKind
-from plans.paths.roles import CUT_UNDO, REVOKE_UNDO, accounts_of
+from plans.paths.roles import CUT_UNDO, RECREATE_UNDO, REVOKE_UNDO, ROTATE_UNDO, accounts_of
 from plans.situation import Situation, listed, words
 
 _IAM = (SubjectKind.IAM_USER, SubjectKind.IAM_ROLE, SubjectKind.CLUSTER_ADMIN, SubjectKind.UNRESOLVED)
@@ -40,15 +40,9 @@ def steps(s: Situation) -> tuple[Draft, ...]:
             Gate.CREDENTIALS,
             REVOKE_UNDO,
         ),
-        _step(
-            s,
-            "recreate_account",
-            with_roles,
-            Gate.CREDENTIALS,
-            "Nothing brings the old tokens back; the account keeps its name and fields.",
-        ),
+        _step(s, "recreate_account", with_roles, Gate.CREDENTIALS, RECREATE_UNDO),
         # Whoever is in a pod has its account's token, too (guide P5).
-        _step(s, "rotate_secrets", (*others, *with_roles), Gate.CREDENTIALS, "Nothing brings a replaced secret back."),
+        _step(s, "rotate_secrets", (*others, *with_roles), Gate.CREDENTIALS, ROTATE_UNDO),
         _step(s, "investigate", iam, Gate.ERADICATE, "Nothing to undo: an investigation changes nothing."),
         _step(s, "delete_key", keys, Gate.TERMINATE, "Nothing brings a deleted key back."),
         _step(
