@@ -10,6 +10,7 @@ from contracts.activities import CollectRequest, CollectResult, RestoreRequest, 
 from contracts.incidents import GateOpened
 from contracts.names import ActivityName
 from contracts.states import StepState
+from contracts.steps import VERBS
 from plans.model import Gate, Path
 from workflows.calls import StepFailed, Stopped, call, outlive
 from workflows.containment import ContainmentLoop
@@ -190,8 +191,8 @@ class PodChain:
         if self._containment is not None:
             self._containment.targets_gone()
         await seal(state, "clean-up")
-        if state.start.path is Path.IMAGE:
-            # The path of pods ends with its pods, which says the same; that of the image goes on.
+        if state.start.path is Path.IMAGE or any(s in VERBS for s in state.plan):
+            # A path of nothing but pods ends with them, which says the same; others go on, and others wait for this.
             await state.report()
         if not restored.failures:
             raise Stopped

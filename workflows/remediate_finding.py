@@ -16,20 +16,17 @@ from contracts.incidents import (
     DecisionAnswer,
     IncidentInput,
     IncidentView,
-    Observation,
     PathProgress,
     ReleaseInput,
     ReleaseOrder,
-    RetryRequest,
 )
 from contracts.names import GATE, STATE, ActivityName, Handler, WorkflowName
-from contracts.states import GateState, IncidentState, ObservationKind, StepState, Verb
-from contracts.steps import TaskDone
+from contracts.states import GateState, IncidentState
 from plans.model import Gate
-from workflows import inbox
 from workflows.calls import StepFailed, call, outlive
 from workflows.card import status_card
 from workflows.gates import GateBoard
+from workflows.orders import Orders
 from workflows.paths import Paths
 from workflows.record import IncidentRecord
 
@@ -45,8 +42,7 @@ class RemediateFinding:
         self._start = start
         self._record = IncidentRecord(key, start)
         self._paths = Paths(self._record, self._touch)
-        self._reassess = False
-        self._release: ReleaseOrder | None = None
+        self._orders = Orders(self._record, self._paths)
         self._dirty = False
         self._cancelled = False
         self._published: tuple[object, ...] = ()
@@ -56,12 +52,12 @@ class RemediateFinding:
         """Assess, start the paths, take decisions until the incident can close, and report."""
         await self._assess()
         record = self._record
-        if record.final is None and self._release is None and record.assessment and record.board:
+        if record.final is None and self._orders.release is None and record.assessment and record.board:
             self._paths.start(record.assessment, record.board)
         while self._record.final is None:
             self._dirty = False
-            if self._release is not None:
-                await self._undo(self._release)
+            if self._orders.release is not None:
+                await self._undo(self._orders.release)
                 continue
             self._heed_cancellation()
             self._pass_gates()
@@ -75,7 +71,7 @@ class RemediateFinding:
     # Phases
 
     async def _assess(self) -> None:
-        while self._record.assessment is None and self._release is None:
+        while self._record.assessment is None and self._orders.release is None:
             request = AssessRequest(
                 incident=self._record.key, finding=self._start.finding, act_on_sample=self._start.act_on_sample
             )
@@ -87,9 +83,9 @@ class RemediateFinding:
                 )
             except StepFailed as failed:
                 self._record.failures["assess"] = [failed.failure("assess", self._start.finding.id)]
-                self._reassess = False
+                self._orders.reassess = False
                 self._publish()
-                await self._until(lambda: self._reassess or self._release is not None)
+                await self._until(lambda: self._orders.reassess or self._orders.release is not None)
         if self._record.assessment is None:
             self._record.final = IncidentState.RELEASED
 
@@ -111,7 +107,7 @@ class RemediateFinding:
     def _settle(self) -> None:
         """Close the incident when nothing is held and nothing can be retried."""
         record, board = self._record, self._record.board
-        if board is None or self._release is not None or record.holding or record.running:
+        if board is None or self._orders.release is not None or record.holding or record.running:
             return
         if record.failures.get("release"):
             # Something stands that could not be undone; it is released again, or not at all.
@@ -129,7 +125,7 @@ class RemediateFinding:
 
     async def _undo(self, order: ReleaseOrder) -> None:
         """Stop the paths, then undo everything that the incident changed (design: release)."""
-        self._release = None
+        self._orders.release = None
         record = self._record
         if record.board is not None:
             record.board.close()
@@ -240,7 +236,8 @@ class RemediateFinding:
     @workflow.update(name=Handler.DECIDE)
     async def decide(self, decision: Decision) -> DecisionAnswer:
         """Take a decision and answer at once. It is async because who decides may have to be verified."""
-        return self._decide(decision, "update")
+        self._dirty = True
+        return self._orders.decide(decision, "update")
 
     @workflow.signal(name=Handler.PROGRESS)
     def progress(self, progress: PathProgress) -> None:
@@ -257,54 +254,4 @@ class RemediateFinding:
     def receive(self, name: str, args: Sequence[RawValue]) -> None:
         """The signals that people and integrations send; see `workflows.inbox` for why they come through here."""
         self._dirty = True
-        if name in (Handler.APPROVE, Handler.DENY):
-            verb = Verb.APPROVE if name == Handler.APPROVE else Verb.DENY
-            self._decide(inbox.decision(args, verb.value), "signal")
-        elif name == Handler.OBSERVE and (seen := inbox.message(args, Observation)):
-            self._observe(seen)
-        elif name == Handler.RETRY and (again := inbox.message(args, RetryRequest)):
-            self._retry(again)
-        elif name == Handler.TASK_DONE and (done := inbox.message(args, TaskDone)):
-            self._record.task_done(done, workflow.now())
-        elif name == Handler.RELEASE and (order := inbox.message(args, ReleaseOrder)):
-            self._release = order
-        else:
-            self._record.note(f"signal {name[:50]!r} not understood")
-
-    def _decide(self, decision: Decision, channel: str) -> DecisionAnswer:
-        self._dirty = True
-        if self._record.board is None:
-            self._record.note(f"decision by {decision.by[:100]!r} before the plan stood; it was not counted")
-            return DecisionAnswer(accepted=False, message="there is no plan yet; decide again")
-        return self._record.board.decide(decision, workflow.now(), channel)
-
-    def _observe(self, seen: Observation) -> None:
-        self._record.last_observed = workflow.now()
-        if seen.kind is ObservationKind.DRIFT:
-            self._record.note(f"containment broke: {seen.reason[:200]}")
-        else:
-            self._record.note(f"GuardDuty reported the finding again, {seen.count} times in all. {seen.reason[:200]}")
-        self._paths.tell(Handler.OBSERVE, seen)
-
-    def _retry(self, again: RetryRequest) -> None:
-        record, board = self._record, self._record.board
-        if record.assessment is None or board is None:
-            self._reassess = True
-            return
-        step = next((s for s in record.assessment.plan.steps if s.step == again.step), None)
-        if step is None or again.step not in record.steps:
-            names = ", ".join(record.steps)
-            record.note(f"retry of {again.step[:50]!r}: no such step here; expected one of {names}")
-        elif step.path in self._paths.lost:
-            self._paths.restart(step.path)
-            record.note(f"the {step.path.value} path goes on: {again.by[:100] or 'unknown'} asked for {again.step}")
-        elif step.gate is not None and board.state(step.gate) in (GateState.DENIED, GateState.EXPIRED):
-            board.reopen(step.gate, workflow.now())
-            record.note(f"gate {step.gate.value} waits again: {again.by[:100]} asked for {again.step}")
-        elif step.gate not in (None, Gate.CONTAIN) and board.state(step.gate) is GateState.WAITING:
-            record.note(f"gate {step.gate.value} waits again: approve it to carry out {again.step} once more")
-        elif record.steps[again.step].state is StepState.FAILED or step.gate is Gate.CONTAIN:
-            record.note(f"retry of {again.step} by {again.by[:100] or 'unknown'}")
-            self._paths.tell(Handler.RETRY, again)
-        else:
-            record.note(f"retry of {again.step}: it is {record.steps[again.step].state.value}, not failed")
+        self._orders.receive(name, args)

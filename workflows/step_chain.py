@@ -145,10 +145,12 @@ class StepChain:
         return name not in planned or name in self._state.ended
 
     def _again(self, step: Step) -> bool:
-        """Whether something that the step depends on was done after it."""
+        """Whether all that the step is repeated for has ended, and something of it was done."""
         if not self._state.done(step.step) or step.step in self._state.repeated:
             return False
-        return any(self._was_done(name) for name in AGAIN_AFTER.get(step.step, ()))
+        after = AGAIN_AFTER.get(step.step, ())
+        # It is repeated once, so it waits for the pods of every path: one that still lives would get a new token again.
+        return any(self._was_done(name) for name in after) and all(self._over(name) for name in after)
 
     def _was_done(self, name: str) -> bool:
         """Whether a step of this path, or of another one as far as we were told, is done."""

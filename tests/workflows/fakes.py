@@ -106,7 +106,7 @@ class Script:
     outcomes: dict[str, list[StepOutcome | Exception]] = field(default_factory=dict)
     """By step: what its activity answers; complete where nothing is said."""
     gate: dict[str, asyncio.Event] = field(default_factory=dict)
-    """Activities that wait, once begun, until their event is set."""
+    """Activities, and steps that delete pods, that wait, once begun, until their event is set."""
 
     def called(self, name: ActivityName) -> list[Any]:
         return [request for n, request in self.calls if n == name.value]
@@ -241,6 +241,8 @@ def fake_activities(script: Script) -> Sequence[Callable[..., Any]]:
     @activity.defn(name=ActivityName.DELETE_PODS)
     async def delete(request: DeletePodsRequest) -> StepResult:
         await begin(ActivityName.DELETE_PODS, request)
+        if request.step in script.gate:
+            await script.gate[request.step].wait()
         return StepResult(done=2)
 
     @activity.defn(name=ActivityName.RESTORE_CHANGES)

@@ -188,6 +188,22 @@ async def test_a_step_waits_for_those_of_another_path_and_is_done_once_more_afte
     assert order.index("delete_pods") < len(order) - 1 - order[::-1].index("recreate_account")
 
 
+async def test_what_pods_of_two_paths_share_is_done_once_more_only_when_all_of_them_are_gone(start: Start) -> None:
+    recreate = a_step("pod.recreate_account", Gate.CREDENTIALS, ASKS)
+    of_image = (a_step("image.quarantine", Gate.CONTAIN), a_step("image.delete_pods", Gate.ERADICATE, ASKS))
+    slow = asyncio.Event()
+    plan = a_plan(QUARANTINE, COLLECT, recreate, DELETE, *of_image)
+    incident = await start(Script(plan=plan, gate={"image.delete_pods": slow}))
+    await incident.decide("credentials")
+    await incident.until(lambda v: step(v, recreate.step) is StepState.DONE)
+    await incident.decide("eradicate")
+    await incident.until(lambda v: step(v, DELETE.step) is StepState.DONE)
+    assert incident.script.did() == [recreate.step], "a pod of the image lives, and would get a new token"
+    slow.set()
+    assert (await incident.result()).state is IncidentState.REMEDIATED
+    assert incident.script.did() == [recreate.step, recreate.step]
+
+
 async def test_without_containment_nothing_else_is_carried_out(start: Start) -> None:
     unsure = a_step("pod.quarantine", Gate.CONTAIN, ASKS, proves=True)
     incident = await start(Script(plan=a_plan(UNBIND, REVOKE, unsure, COLLECT)))
