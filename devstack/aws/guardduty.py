@@ -1,5 +1,7 @@
 """GuardDuty's findings, which moto lacks: GetFindings, ListFindings, ArchiveFindings and UnarchiveFindings.
 
+CreateFilter is moto's, with what it lacks: names are taken once, and a region has room for a hundred filters.
+
 The store is filled from outside (``POST /_firebreak/guardduty/findings``). An id that the detector does not hold is
 left out of GetFindings's answer; a detector that does not exist is a BadRequestException, in the service's own words.
 """
@@ -19,6 +21,8 @@ from devstack.aws.shapes import from_wire, to_wire, validate
 
 _MOST_IDS = 50
 _MOST_RESULTS = 50
+_MOST_FILTERS = 100
+"""https://docs.aws.amazon.com/guardduty/latest/ug/guardduty_limits.html"""
 _COMPARISONS: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
     ("Gt", "GreaterThan", operator.gt),
     ("Gte", "GreaterThanOrEqual", operator.ge),
@@ -40,6 +44,7 @@ class GuardDutyFindings:
         service = Service("guardduty", invalid_code="BadRequestException")
         service.register("GetFindings", self.get_findings)
         service.register("ListFindings", self.list_findings)
+        service.register("CreateFilter", self.create_filter)
         service.register("ArchiveFindings", self.archive_findings)
         service.register("UnarchiveFindings", self.unarchive_findings)
         return service
@@ -94,6 +99,26 @@ class GuardDutyFindings:
         """Take the mark away."""
         return self._set_archived(call, archived=False)
 
+    def create_filter(self, call: Call) -> dict[str, Any]:
+        """Keep a filter in moto's store, where its GetFilter and DeleteFilter find it."""
+        wanted, detector = call.parameters, call.parameters["DetectorId"]
+        self.check_detector(call.account, call.region, detector)
+        backend = guardduty_backends[call.account][call.region]
+        filters = backend.detectors[detector].filters
+        if wanted["Name"] in filters:
+            raise _refused("a filter with the given name already exists")
+        if len(filters) >= _MOST_FILTERS:
+            raise _refused("the current account has exceeded the limit of filters")
+        backend.create_filter(
+            detector,
+            wanted["Name"],
+            wanted.get("Action", "NOOP"),
+            wanted.get("Description", ""),
+            to_wire(wanted["FindingCriteria"], service_model("guardduty").shape_for("FindingCriteria")),
+            wanted.get("Rank", 1),
+        )
+        return {"Name": wanted["Name"]}
+
     def _set_archived(self, call: Call, *, archived: bool) -> dict[str, Any]:
         held = self._held(call)
         ids = _ids(call)
@@ -130,11 +155,11 @@ def _ids(call: Call) -> list[str]:
 
 
 def _invalid(parameter: str) -> AwsError:
-    return AwsError(
-        "BadRequestException",
-        f"The request is rejected because the parameter {parameter} has an invalid value.",
-        kind="InvalidInputException",
-    )
+    return _refused(f"the parameter {parameter} has an invalid value")
+
+
+def _refused(why: str) -> AwsError:
+    return AwsError("BadRequestException", f"The request is rejected because {why}.", kind="InvalidInputException")
 
 
 def _sorted(findings: list[dict[str, Any]], criteria: dict[str, Any] | None) -> list[dict[str, Any]]:
