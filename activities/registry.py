@@ -14,6 +14,7 @@ from activities.assess.cluster import ClusterReader
 from activities.collect.activity import Collecting
 from activities.configuration.close import CloseActivities
 from activities.configuration.revert import RevertActivities
+from activities.configuration.suppress import SuppressActivities
 from activities.configuration.unbind import UnbindActivities
 from activities.control import PauseGate
 from activities.doors import Doors
@@ -65,6 +66,7 @@ _STEPS: tuple[type[StepRoom], ...] = (
     UnbindActivities,
     RevertActivities,
     CloseActivities,
+    SuppressActivities,
     AccountActivities,
     SecretActivities,
 )

@@ -34,6 +34,11 @@ def approve_command(view: IncidentView, gate: GateView) -> str:
     return f'firebreak approve {shlex.quote(view.finding_id)} {gate.gate.value} --reason "WHY"{image}'
 
 
+def suppress_command(finding_id: str) -> str:
+    """The command that shows the suppression rule of a finding."""
+    return f"firebreak suppress {shlex.quote(finding_id)}"
+
+
 def task_command(view: IncidentView, task: TaskView) -> str:
     """The exact command that says that a task is done."""
     return f'firebreak task done {shlex.quote(view.finding_id)} {shlex.quote(task.task.id)} --reason "WHAT"'

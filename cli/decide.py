@@ -1,4 +1,4 @@
-"""`approve`, `deny`, `retry`, `release`, `pause`, `resume`: what people tell incidents."""
+"""`approve`, `deny`, `retry`, `release`, `suppress`, `pause`, `resume`: what people tell incidents."""
 
 from __future__ import annotations
 
@@ -112,6 +112,26 @@ def release(
     from cli.releasing import release_incident
 
     return run_async(release_incident(incident, reason=reason, by=by, wait=not no_wait, output=Output(json)))
+
+
+def suppress(
+    incident: IncidentId,
+    reason: OptionalReason = "",
+    by: By = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Create the filter without asking.")] = False,
+    json: Json = False,
+) -> int:
+    """Propose a GuardDuty filter for a finding that was expected, and create it when you say so.
+
+    The filter names the finding type, the cluster, and all that the finding says of namespace, workload and user. Look
+    at what else it hides. On a terminal you are asked; elsewhere it takes --yes. `firebreak release` deletes it.
+
+    Example: `firebreak suppress f2c3859c --reason "the scanner of the platform team, OPS-83"`
+    """
+    from cli.connect import run_async
+    from cli.suppressing import suppress_finding
+
+    return run_async(suppress_finding(incident, reason=reason, by=by, yes=yes, output=Output(json)))
 
 
 def pause(reason: OptionalReason = "", by: By = "", json: Json = False) -> int:

@@ -35,7 +35,7 @@ async def resolve(client: Client, text: str) -> WorkflowExecutionDescription:
     """
     given = text.strip()
     if given.startswith(_PREFIXES):
-        found = await _describe(client, given)
+        found = await describe(client, given)
         if found is None:
             raise InputError("ID", "an incident that exists; `firebreak list` shows them", clean(given, 200))
         if found.workflow_type != WorkflowName.REMEDIATE_FINDING.value:
@@ -51,7 +51,7 @@ async def _by_account(client: Client, finding_id: str) -> WorkflowExecutionDescr
     settings = load_settings()
     if not settings.account or not settings.region:
         return None
-    return await _describe(client, incident_id(settings.account, settings.region, finding_id))
+    return await describe(client, incident_id(settings.account, settings.region, finding_id))
 
 
 async def _by_search(client: Client, prefix: str) -> WorkflowExecutionDescription:
@@ -64,7 +64,7 @@ async def _by_search(client: Client, prefix: str) -> WorkflowExecutionDescriptio
             listed = ", ".join(clean(i, 400) for i in ids[:_MOST_CANDIDATES])
             more = " and more" if len(ids) > _MOST_CANDIDATES else ""
             raise InputError("ID", "an id that only one incident has", f"{len(ids)} of them: {listed}{more}")
-        if ids and (found := await _describe(client, ids[0])) is not None:
+        if ids and (found := await describe(client, ids[0])) is not None:
             return found
     raise InputError("ID", f"{_EXPECTED} of an incident; `firebreak list` shows them", clean(prefix, 200))
 
@@ -83,7 +83,8 @@ async def _search(client: Client, prefix: str) -> list[str]:
     return []
 
 
-async def _describe(client: Client, workflow_id: str) -> WorkflowExecutionDescription | None:
+async def describe(client: Client, workflow_id: str) -> WorkflowExecutionDescription | None:
+    """The latest run of a workflow, or None where there is none."""
     try:
         return await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_RPC_TIMEOUT)
     except RPCError as error:

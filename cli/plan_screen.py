@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cli.commands import suppress_command
 from cli.text import clean, counted, duration, hanging
 from plans.model import Path, Plan, Step, Target, Verdict
 
@@ -43,6 +44,9 @@ def plan_screen(plan: Plan, previews: Previews | None = None) -> RenderableType:
     if plan.warnings:
         parts.append(Text("\nKnow before you approve", style="bold yellow"))
         parts += [Text(hanging("! ", warning, 2), style="yellow") for warning in plan.warnings]
+    if not plan.plan_only and not finding.sample:
+        said = f"If this was expected, once it is an incident: {suppress_command(finding.id)}"
+        parts.append(Text(f"\n{said}", style="dim", no_wrap=True, overflow="ignore"))
     parts.append(Text(""))
     return Group(*parts)
 

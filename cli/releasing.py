@@ -17,6 +17,7 @@ from cli.ids import resolve
 from cli.output import Output
 from cli.reading import Reading, Source, read_incident, refresh
 from cli.recorded import read_record
+from cli.suppressing import was_suppressed
 from cli.text import clean, counted
 from contracts.activities import RestoreResult
 from contracts.common import IncidentKey
@@ -76,7 +77,8 @@ async def release_incident(text: str, *, reason: str, by: str, wait: bool, outpu
     described = await resolve(client, text)
     reading = await read_incident(client, described)
     order = ReleaseOrder(by=clean(by, 200) or whoami(), reason=clean(reason, 500))
-    if reading.view is not None and reading.view.state is IncidentState.RELEASED and not reading.open:
+    released = reading.view is not None and reading.view.state is IncidentState.RELEASED and not reading.open
+    if released and not await was_suppressed(client, described.id):
         return _print(reading, RestoreResult(), "released already; there is nothing left to undo", output, {})
     asked = datetime.now(UTC)
     if reading.open:
@@ -90,7 +92,7 @@ async def release_incident(text: str, *, reason: str, by: str, wait: bool, outpu
         return _print(reading, None, "asked to undo its changes; `firebreak show` tells how far it is", output, {})
     output.say("undoing the changes; Ctrl-C stops waiting, not undoing")
     result = await _outcome(client, reading, asked)
-    if result is None and _closed_before_it_heard(closed := await refresh(client, described.id)):
+    if result is None and await _left_something(client, closed := await refresh(client, described.id)):
         # What it left is undone as for any incident that is over.
         reading = closed
         await _start_release(client, described, reading, order)
@@ -105,12 +107,14 @@ async def release_incident(text: str, *, reason: str, by: str, wait: bool, outpu
     return _print(ended, result, _message(result, names), output, names)
 
 
-def _closed_before_it_heard(reading: Reading) -> bool:
-    """Whether the incident came to its end while the release was on its way to it, and changes of it stand."""
+async def _left_something(client: Client, reading: Reading) -> bool:
+    """Whether the incident came to its end while the release was on its way to it, and something of it stands."""
     view = reading.view
-    if view is None or reading.open or view.state is IncidentState.RELEASED:
+    if view is None or reading.open:
         return False
-    return any(c.key not in view.undone for c in view.changes)
+    if view.state is not IncidentState.RELEASED and any(c.key not in view.undone for c in view.changes):
+        return True
+    return await was_suppressed(client, reading.brief.incident)
 
 
 async def _start_release(
@@ -134,6 +138,7 @@ async def _start_release(
             changes=changes,
             pods=pods,
             image_pods=image_pods,
+            unreported=True,
             by=order.by,
             reason=order.reason,
         ),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cli.commands import suppress_command
 from cli.gate_screen import Copied, gate_parts
 from cli.paused import pause_banner
 from cli.reading import Brief, Reading
@@ -50,6 +51,8 @@ def incident_screen(reading: Reading) -> RenderableType:
     for gate in view.gates:
         parts += gate_parts(view, gate)
     parts += task_lines(view)
+    if view.plan is not None and not view.plan.plan_only and not view.plan.finding.sample:
+        parts.append(Copied(f"\nIf this was expected: {suppress_command(view.finding_id)}", "dim"))
     parts += _steps(view)
     undone = set(view.undone)
     parts += _section(

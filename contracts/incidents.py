@@ -11,7 +11,7 @@ from contracts.common import EvidenceState, Failure, IncidentKey, PodTargets, Ti
 from contracts.states import Containment, GateState, IncidentState, ObservationKind, StepState
 from contracts.steps import Task, TaskView
 from findings.model import Finding
-from plans.model import WIRE, Change, Gate, Path, Plan
+from plans.model import WIRE, Change, Gate, Path, Plan, Step
 
 
 class IncidentInput(BaseModel):
@@ -224,9 +224,20 @@ class ReleaseInput(BaseModel):
     image_pods: PodTargets = PodTargets()
     """Those of the image path, where they are too many for the history to carry the change of each."""
     unreported: bool = False
-    """A path was ended from outside, and may have changed something that it never told."""
+    """What the incident holds and was never told of is undone too: by a path that was ended, or a suppression rule."""
     by: str = ""
     reason: str = ""
+
+
+class SuppressInput(BaseModel):
+    """Starts SuppressFinding."""
+
+    model_config = WIRE
+
+    incident: IncidentKey
+    finding: Finding
+    step: Step
+    """Its only target names the filter that was approved; its reason says by whom and why."""
 
 
 class IncidentView(BaseModel):

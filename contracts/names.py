@@ -26,6 +26,7 @@ class WorkflowName(StrEnum):
     REMEDIATE_CONFIGURATION = "RemediateConfiguration"
     RELEASE_CONTAINMENT = "ReleaseContainment"
     SWEEP_CONTAINMENT = "SweepContainment"
+    SUPPRESS_FINDING = "SuppressFinding"
 
 
 class ActivityName(StrEnum):
@@ -76,6 +77,7 @@ class ActivityName(StrEnum):
     REPLACE_PROFILE = "replace_profile"
     DRAIN_NODE = "drain_node"
     TERMINATE_NODE = "terminate_node"
+    SUPPRESS_FINDING = "suppress_finding"
 
 
 class Handler(StrEnum):

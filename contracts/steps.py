@@ -25,6 +25,7 @@ VERBS: Final = MappingProxyType(
         "configuration.unbind_default_account": ActivityName.UNBIND_SUBJECT,
         "configuration.revert_binding": ActivityName.REVERT_BINDING,
         "configuration.close_service": ActivityName.CLOSE_SERVICE,
+        "configuration.suppress": ActivityName.SUPPRESS_FINDING,
         "user.cut_off": ActivityName.CUT_OFF_SUBJECT,
         "user.cut_off_groups": ActivityName.CUT_OFF_SUBJECT,
         "user.deactivate_key": ActivityName.DEACTIVATE_KEY,

@@ -89,6 +89,7 @@ TIMINGS: dict[ActivityName, Timing] = {
     ActivityName.REVIEW_ACCOUNTS: _change(),
     ActivityName.ROTATE_ACCOUNTS: _change(),
     ActivityName.REPLACE_PROFILE: _change(),
+    ActivityName.SUPPRESS_FINDING: _change(),
     ActivityName.ROTATE_SECRETS: _long(),
     ActivityName.EXPORT_IMAGE: _long(),
     ActivityName.SCAN_IMAGE: _long(),

@@ -9,6 +9,7 @@ from workflows.remediate_image import RemediateImage
 from workflows.remediate_node import RemediateNode
 from workflows.remediate_pods import RemediatePods
 from workflows.remediate_user import RemediateUser
+from workflows.suppress_finding import SuppressFinding
 from workflows.sweep_containment import SweepContainment
 
 WORKFLOWS = (
@@ -19,5 +20,6 @@ WORKFLOWS = (
     RemediateImage,
     RemediateNode,
     ReleaseContainment,
+    SuppressFinding,
     SweepContainment,
 )

@@ -138,7 +138,8 @@ class RemediateFinding:
             changes=left,
             pods=pods,
             image_pods=record.assessment.image_pods if record.assessment else PodTargets(),
-            unreported=bool(self._paths.lost),
+            # A path that was ended may not have told all, and a suppression rule is made beside the incident.
+            unreported=True,
             by=order.by,
             reason=order.reason,
         )

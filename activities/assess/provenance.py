@@ -59,7 +59,7 @@ def confirm(
         if raw is None:
             unknown = f"the detector {detector} in {aws.region} does not know its id"
             return Confirmation(_unconfirmed(contradiction(received, settings) or unknown))
-        confirmed = _parsed(raw)
+        confirmed = parsed(raw)
     except InputError as error:
         return Confirmation(_unconfirmed(f"its answer could not be used ({error.message})"))
     except FirebreakError as error:
@@ -149,7 +149,12 @@ def _stale(finding: Finding, max_age: int, now: datetime) -> str:
     return ""
 
 
-def _parsed(raw: dict[str, Any]) -> Finding:
+def parsed(raw: dict[str, Any]) -> Finding:
+    """GuardDuty's own copy of a finding, read.
+
+    Raises:
+        InputError: It is no finding.
+    """
     # The SDK decodes some members into datetimes; the reader reads what a service would write.
     text = json.dumps({"Findings": [raw]}, default=lambda value: value.isoformat())
     return read_findings(text)[0]

@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from activities.changes.engine import Engine
-from activities.changes.kinds import lives_in_cluster
+from activities.changes.kinds import is_watched, lives_in_cluster
 from activities.changes.records import Record, record_name
 from errors import FirebreakError, Paused, Throttled, Unavailable
 
@@ -44,6 +44,8 @@ def drifted(engine: Engine, minute: int, beat: Callable[[], None]) -> tuple[int,
         beat()
         in_cluster = lives_in_cluster(record.change.resource.kind)
         if not in_cluster and not (aws_answers and _due(record, minute)):
+            continue
+        if not is_watched(record.change.resource.kind):
             continue
         try:
             moved = engine.drifted(record)

@@ -58,9 +58,10 @@ class Advancing(Protocol):
 _BINDINGS = ("ClusterRoleBinding", "RoleBinding")
 _FACTORIES: dict[str, Callable[[Doors], Kind]] = {}
 _IN_CLUSTER: set[str] = set()
+_UNWATCHED: set[str] = set()
 
 
-def register(kind: str, factory: Callable[[Doors], Kind], *, in_cluster: bool = False) -> None:
+def register(kind: str, factory: Callable[[Doors], Kind], *, in_cluster: bool = False, watched: bool = True) -> None:
     """Say how a kind is read and written; called once, at import of the room that knows it.
 
     Args:
@@ -68,8 +69,11 @@ def register(kind: str, factory: Callable[[Doors], Kind], *, in_cluster: bool = 
         factory: Makes it for the doors of an installation.
         in_cluster: Whether reading it asks the API server alone, so that every sweep can afford it. What the API
             server calls by the same name does so anyway.
+        watched: False where no proof rests on it, so that nobody need look again when somebody takes it away.
     """
     _FACTORIES[kind] = factory
+    if not watched:
+        _UNWATCHED.add(kind)
     if in_cluster:
         _IN_CLUSTER.add(kind)
 
@@ -77,6 +81,11 @@ def register(kind: str, factory: Callable[[Doors], Kind], *, in_cluster: bool = 
 def lives_in_cluster(kind: str) -> bool:
     """Whether reading a kind asks nobody but the API server."""
     return kind in RESOURCES or kind in _IN_CLUSTER
+
+
+def is_watched(kind: str) -> bool:
+    """Whether an incident is told when a change of the kind does not stand any more."""
+    return kind not in _UNWATCHED
 
 
 def kind_of(doors: Doors, kind: str) -> Kind:

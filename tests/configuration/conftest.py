@@ -13,10 +13,10 @@ from devstack import identities
 from devstack.kube import KubeApi, KubeError
 from devstack.stack import StackInfo
 from tests.assess import conftest as assess
-from tests.assess.conftest import admin_door, aws, door, settings
+from tests.assess.conftest import admin_door, aws, door, publish, settings
 from tests.configuration.support import Json, Room, path_of
 
-__all__ = ["admin_door", "aws", "door", "settings"]
+__all__ = ["admin_door", "aws", "door", "publish", "settings"]
 
 plain_doors = assess.doors
 Make = Callable[..., Json]

@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.configuration.close import CloseActivities
 from activities.configuration.revert import RevertActivities
+from activities.configuration.suppress import SuppressActivities
 from activities.configuration.unbind import UnbindActivities
 from activities.doors import Doors
 from activities.restore import RestoreActivities
@@ -25,7 +26,7 @@ from tests.assess.support import ACCOUNT, raw_finding, read
 
 Json = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
-ROOMS = (UnbindActivities, RevertActivities, CloseActivities)
+ROOMS = (UnbindActivities, RevertActivities, CloseActivities, SuppressActivities)
 
 
 def path_of(kind: str, namespace: str = "") -> str:
