@@ -9,6 +9,7 @@ from pathlib import Path
 from temporalio import activity, workflow
 
 from activities.registry import ROOMS
+from activities.steps import StepRoom
 from contracts.names import ActivityName, WorkflowName
 from contracts.steps import VERBS
 from contracts.timing import TIMINGS
@@ -74,6 +75,13 @@ def test_every_activity_that_a_workflow_names_is_registered() -> None:
     assert named == set(ActivityName.__members__), (
         "an activity that no workflow calls is dead, an unknown one would hang"
     )
+
+
+def test_every_step_is_planned_by_exactly_one_room() -> None:
+    rooms = [room for room in ROOMS if issubclass(room, StepRoom)]
+    # Which steps a room plans needs no doors, and no worker runs here.
+    planned = [step for room in rooms for step in room.planners(object.__new__(room))]
+    assert sorted(planned) == sorted(VERBS)
 
 
 def test_every_workflow_name_has_a_workflow() -> None:
