@@ -52,7 +52,7 @@ async def suppress_finding(text: str, *, reason: str, by: str, yes: bool, output
     owner = owner_in(record.assessment.plan if record.assessment else None, finding)
     proposed = suppression_of(finding, owner)
     output.show(_screen(proposed))
-    if not yes and not _asked(reason, output):
+    if not yes and not asked(reason, output):
         message = "nothing was created; it needs --reason and --yes"
         return _print(described.id, proposed, None, message, output)
     order = SuppressInput(
@@ -74,7 +74,7 @@ async def was_suppressed(client: Client, incident: str) -> bool:
     return await describe(client, suppress_id(incident)) is not None
 
 
-def _asked(reason: str, output: Output) -> bool:
+def asked(reason: str, output: Output) -> bool:
     """The answer of a person at a terminal; nobody else is asked."""
     if output.json or not reason.strip() or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False

@@ -38,6 +38,7 @@ _WORDS: Final = {
     f"{_CALL}.namespace": "namespace of the call",
     f"{_WORKLOAD}.type": "workload kind",
     f"{_WORKLOAD}.name": "workload",
+    f"{_WORKLOAD}.serviceAccountName": "service account of the workload",
     f"{_USER}.username": "user",
     f"{_USER}.impersonatedUser.username": "impersonated user",
 }
@@ -147,7 +148,8 @@ def _workload(finding: Finding, owner: ResourceRef | None) -> Criteria:
     if workload.kind is WorkloadKind.POD and owner is not None and _PLAIN.fullmatch(owner.name):
         if workload.name.startswith(f"{owner.name}-"):
             condition = {"matches": [f"{owner.name}-*"]}
-    return {**found, f"{_WORKLOAD}.name": condition}
+    account = _equal({f"{_WORKLOAD}.serviceAccountName": workload.service_account})
+    return {**found, f"{_WORKLOAD}.name": condition, **account}
 
 
 def _user(finding: Finding) -> Criteria:

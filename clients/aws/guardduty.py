@@ -90,7 +90,7 @@ class GuardDuty(Service):
                 return None
             raise
         criteria: Mapping[str, Mapping[str, Any]] = found["FindingCriteria"].get("Criterion") or {}
-        return {"action": found["Action"], "criteria": {f: _condition(c) for f, c in criteria.items()}}
+        return {"action": found["Action"], "criteria": {f: condition(c) for f, c in criteria.items()}}
 
     def create_suppression(
         self, detector_id: str, name: str, description: str, criteria: Mapping[str, Mapping[str, Sequence[str]]]
@@ -135,7 +135,7 @@ def _is_absent(error: InputError) -> bool:
     return "no such resource found" in error.message
 
 
-def _condition(condition: Mapping[str, Any]) -> dict[str, Any]:
+def condition(condition: Mapping[str, Any]) -> dict[str, Any]:
     """The comparisons of one criterion; what is empty compares nothing."""
     found = {_SPELLINGS.get(k, k[0].lower() + k[1:]): v for k, v in condition.items() if v not in (None, [])}
     return {how: [*v] if isinstance(v, list) else v for how, v in found.items()}

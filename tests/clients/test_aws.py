@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from clients.aws import Aws, translated
+from clients.aws.guardduty import condition
 from devstack.stack import StackInfo
 from errors import Conflict, FirebreakError, Forbidden, InputError, TargetGone, Throttled, Unavailable
 from tests.clients.server import reply, serving
@@ -79,6 +80,27 @@ def test_a_missing_permission_and_old_credentials_say_what_to_do(answering: Call
         answering(403, "AccessDeniedException").guardduty.finding("d", "f")
     with pytest.raises(Forbidden, match="expired"):
         answering(403, "ExpiredTokenException").guardduty.finding("d", "f")
+
+
+def test_a_filter_that_may_not_be_made_or_read_says_so(
+    answering: Callable[..., Aws],
+) -> None:
+    with pytest.raises(Forbidden, match="grant guardduty:CreateFilter"):
+        answering(403, "AccessDeniedException").guardduty.create_suppression("d", "name", "said", {})
+    with pytest.raises(Forbidden, match="grant guardduty:GetFilter"):
+        answering(403, "AccessDeniedException").guardduty.filter("d", "name")
+    # Only an answer that says so is an absent filter; a detector of somebody else is an error.
+    with pytest.raises(InputError, match="guardduty:GetFilter"):
+        answering(400, "BadRequestException").guardduty.filter("d", "name")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"Eq": ["a"]}, {"Equals": ["a"]}, {"Eq": ["a"], "Equals": ["a"], "Neq": []}],
+    ids=["old name", "new name", "both"],
+)
+def test_a_comparison_is_the_same_under_each_of_its_names(answer: dict[str, list[str]]) -> None:
+    assert condition(answer) == {"equals": ["a"]}
 
 
 def test_patience_is_passed_on(answering: Callable[..., Aws]) -> None:

@@ -14,6 +14,7 @@ from activities.changes.engine import Engine
 from activities.doors import Doors
 from contracts.steps import StepRequest
 from devstack.stack import StackInfo
+from plans.model import ResourceRef
 from plans.suppression import suppression_of, suppression_step
 from tests.assess.support import account_user, raw_finding, read
 from tests.configuration.support import Json, Room, fresh, request
@@ -82,6 +83,26 @@ def test_what_was_approved_is_created_once_and_released(
     assert again.complete and stored(guardduty, stack, asked) == found
     assert room.release(asked, changes).undone
     assert stored(guardduty, stack, asked) is None
+
+
+def test_the_pods_that_a_workload_will_make_are_meant_as_the_person_saw(
+    room: Room, publish: Publish, guardduty: GuardDutyClient, stack: StackInfo
+) -> None:
+    name = fresh("checkout")
+    pod = {"Name": f"{name}-7d9f8-x2x4z", "Type": "pods", "Namespace": "shop", "Uid": "u"}
+    raw = raw_finding(fresh("f"), workload=pod)
+    publish(raw)
+    owner = ResourceRef(kind="Deployment", namespace="shop", name=name, uid="d")
+    step = suppression_step(suppression_of(read(raw), owner), owner, "ada", "load test")
+    asked = request(read(raw), "suppress").model_copy(update={"step": step})
+    outcome, changes = room.carry_out(asked)
+    assert outcome.complete, outcome
+    found = stored(guardduty, stack, asked)
+    assert found is not None
+    field = "resource.kubernetesDetails.kubernetesWorkloadDetails.name"
+    assert found["FindingCriteria"]["Criterion"][field] == {"Matches": [f"{name}-*"]}
+    assert room.plan(asked).changes == changes, "what was made for it already is held, and nothing is made anew"
+    assert room.release(asked, changes).undone
 
 
 def test_two_incidents_hold_one_filter_and_the_last_release_deletes_it(

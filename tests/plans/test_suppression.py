@@ -25,7 +25,8 @@ def criteria(owner: ResourceRef | None = None, **fields: Any) -> Criteria:
 
 
 def test_everything_that_the_finding_says_narrows_it() -> None:
-    found = criteria(workload=POD, user=SCANNER, finding_type="Discovery:Kubernetes/MaliciousIPCaller")
+    workload = POD | {"ServiceAccountName": "till"}
+    found = criteria(workload=workload, user=SCANNER, finding_type="Discovery:Kubernetes/MaliciousIPCaller")
     raw = raw_finding("f-1")
     assert found == {
         "type": {"equals": ["Discovery:Kubernetes/MaliciousIPCaller"]},
@@ -34,6 +35,7 @@ def test_everything_that_the_finding_says_narrows_it() -> None:
         f"{WORKLOAD}.namespace": {"equals": ["shop"]},
         f"{WORKLOAD}.type": {"equals": ["pods"]},
         f"{WORKLOAD}.name": {"equals": ["checkout-7d9f8-x2x4z"]},
+        f"{WORKLOAD}.serviceAccountName": {"equals": ["till"]},
         f"{USER}.username": {"equals": ["system:serviceaccount:scan:scanner"]},
     }
 
