@@ -34,7 +34,7 @@ from tests.changes.support import (
 )
 from tests.isolation.support import NETWORKING, counting, json_patch, make_policy, run
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("nothing_held")]
 
 
 @pytest.fixture

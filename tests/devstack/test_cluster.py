@@ -46,10 +46,10 @@ def test_every_policy_fails_closed_is_bound_and_knows_the_one_identity() -> None
 @pytest.mark.parametrize(
     ("verb", "group", "resource", "namespace"),
     [
-        ("list", "", "services", ""), ("get", "", "endpoints", ""), ("get", "", "persistentvolumes", ""),
+        ("create", "", "services", "shop"), ("get", "", "endpoints", ""), ("get", "", "persistentvolumes", ""),
         ("list", "", "persistentvolumeclaims", "shop"), ("get", "apps", "controllerrevisions", "shop"),
-        ("list", "policy", "poddisruptionbudgets", "shop"), ("patch", "batch", "jobs", "shop"),
-        ("list", "", "nodes", ""), ("list", "", "serviceaccounts", "shop"), ("watch", "", "pods", ""),
+        ("patch", "policy", "poddisruptionbudgets", "shop"), ("patch", "batch", "jobs", "shop"),
+        ("create", "", "nodes", ""), ("update", "", "serviceaccounts", "shop"), ("watch", "", "pods", ""),
         ("update", "", "pods", "shop"), ("list", "events.k8s.io", "events", "shop"),
         ("list", "", "secrets", "shop"), ("get", "", "secrets", "shop"), ("list", "", "configmaps", "shop"),
         ("patch", "", "configmaps", "firebreak"), ("list", "coordination.k8s.io", "leases", "firebreak"),

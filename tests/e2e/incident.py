@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from contracts.common import IncidentKey
 from contracts.incidents import Decision, DecisionAnswer, GateView, IncidentView, ReleaseOrder
 from contracts.names import Handler
 from contracts.states import Containment, GateState
+from contracts.steps import TaskDone
 from devstack.demo_workload import CLEAN_IMAGE
 
 T = TypeVar("T")
@@ -116,6 +118,24 @@ class Incident:
     async def approve(self, gate: str = "eradicate", *, seconds: float = PATIENCE, **changed: Any) -> DecisionAnswer:
         """Approve a gate once it waits."""
         return await self.decide(self.decision(await self.waiting(gate, seconds), **changed))
+
+    async def approve_everything(self, seconds: float = PATIENCE, **changed: Any) -> IncidentView:
+        """Approve every gate as often as it waits, and do every task, until the incident ends."""
+
+        async def ended() -> bool:
+            if not await self.is_open():
+                return True
+            with suppress(RPCError):
+                view = await self.view()
+                for gate in (g for g in view.gates if g.state is GateState.WAITING):
+                    await self.decide(self.decision(gate, **changed))
+                for task in (t.task for t in view.tasks if not t.done):
+                    done = TaskDone(task=task.id, by="ada", reason="seen to")
+                    await self.handle.signal(Handler.TASK_DONE.value, done)
+            return False
+
+        await eventually_async(ended, "every gate approved and every task done", seconds)
+        return await self.result()
 
     async def release(self, seconds: float = PATIENCE) -> IncidentView:
         """Release, and wait for the end."""

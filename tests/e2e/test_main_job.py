@@ -228,7 +228,7 @@ _FORBIDDEN: list[dict[str, str]] = [
     {"verb": "escalate", "resource": "clusterroles", "group": "rbac.authorization.k8s.io"},
     {"verb": "patch", "resource": "clusterrolebindings", "group": "rbac.authorization.k8s.io"},
     {
-        "verb": "delete",
+        "verb": "patch",
         "resource": "validatingadmissionpolicybindings",
         "group": "admissionregistration.k8s.io",
     },

@@ -17,6 +17,7 @@ from plans.model import Change, ResourceRef
 from tests.isolation.support import (
     Killed,
     counting,
+    eventually,
     inline,
     json_patch,
     killed_after,
@@ -54,6 +55,8 @@ def test_a_release_leaves_everything_as_it_was(
 ) -> None:
     targets = make_pods(admin, namespace, 3)
     allow = make_policy(admin, namespace, "allow-web", ALLOW)
+    # The API server labels a pod with its zone when it is bound to a node.
+    eventually(lambda: all((pod(admin, t) or {"spec": {}})["spec"].get("nodeName") for t in targets))
     before = [as_it_was(pod(admin, t)) for t in targets]
     changes = isolate(doors, A, *targets, changes=(selector_change(allow),))
     result = run(release.restore_changes, RestoreRequest(incident=A, pods=inline(*targets), changes=changes))

@@ -9,7 +9,7 @@ from tests.isolation.support import incident, inline, make_pod, make_policy, run
 from tests.isolation.test_isolate import ALLOW
 from tests.isolation.test_release import isolate
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("nothing_held")]
 
 
 def broken(doors: Doors) -> dict[str, str]:

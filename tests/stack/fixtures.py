@@ -6,11 +6,13 @@ FIREBREAK_TEST_STACK=keep starts or reuses the stack ``test`` and leaves it runn
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from contracts.names import HELD_LABEL, LABEL_ON
 from devstack import cluster, identities
-from devstack.kube import KubeApi
+from devstack.kube import KubeApi, KubeError
 from devstack.stack import StackInfo, down, up
 
 
@@ -55,3 +57,12 @@ def namespace(admin: KubeApi) -> Iterator[str]:
         yield name
     finally:
         admin.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def nothing_held(admin: KubeApi) -> None:
+    """Forget which changes incidents of earlier tests held: they are over and will never let go."""
+    path = "/api/v1/namespaces/firebreak/configmaps"
+    for record in admin.request("GET", path, query={"labelSelector": f"{HELD_LABEL}={LABEL_ON}"})["items"]:
+        with suppress(KubeError):
+            admin.request("DELETE", f"{path}/{record['metadata']['name']}")
