@@ -86,6 +86,12 @@ class StepChain:
             pass
         self._previewing = False
 
+    async def _preview_anew(self, ended: Step) -> None:
+        """What could not be done before this step, or only otherwise, is shown to the approver as it is now."""
+        waiting = [s for s in self._later if ended.step in AFTER.get(s.step, ()) and s.step not in self._state.steps]
+        if waiting:
+            await self._run.preview(waiting, anew=True)
+
     async def _carry_out(self, loop: asyncio.Task[None]) -> None:
         while True:
             await self._rest.until(lambda: loop.done() or self._next() is not None or self._ending_moved)
@@ -96,6 +102,7 @@ class StepChain:
             if step is not None:
                 if not await self._run.carry_out(step, again=self._again(step)):
                     self._spent.add(step.step)
+                await self._preview_anew(step)
                 continue
             self._finished = self._complete
             if self._complete and self._containment.holding:

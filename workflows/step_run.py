@@ -23,17 +23,22 @@ class StepRun:
     def __init__(self, state: PathState) -> None:
         self._state = state
 
-    async def preview(self, steps: Sequence[Step]) -> None:
-        """Find out what the steps that wait for a person would change, so that the person can see it."""
+    async def preview(self, steps: Sequence[Step], *, anew: bool = False) -> None:
+        """Find out what the steps that wait for a person would change, so that the person can see it.
+
+        Args:
+            steps: Those without a gate only read, and what has begun is told by its outcome: both are left out.
+            anew: What was found out before is out of date.
+        """
         state = self._state
         for step in steps:
-            if step.gate is None or step.step in state.steps or step.step in state.previews:
-                # Without a gate it only reads, and what has begun is told by its outcome.
+            if step.gate is None or step.step in state.steps or (step.step in state.previews and not anew):
                 continue
             # A preview that cannot be made is missing and nothing else: the step itself will say what is wrong.
             with suppress(StepFailed):
                 plan = await self._plan(step, request_for(state, step), "what it would change")
-                state.previews[step.step] = plan.sentences()
+                if anew or step.step not in state.previews:
+                    state.previews[step.step] = plan.sentences()
         await state.report()
 
     async def carry_out(self, step: Step, *, again: bool = False) -> bool:

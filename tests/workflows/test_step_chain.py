@@ -193,7 +193,7 @@ async def test_what_pods_of_two_paths_share_is_done_once_more_only_when_all_of_t
     of_image = (a_step("image.quarantine", Gate.CONTAIN), a_step("image.delete_pods", Gate.ERADICATE, ASKS))
     slow = asyncio.Event()
     plan = a_plan(QUARANTINE, COLLECT, recreate, DELETE, *of_image, CORDON, REVIEW)
-    failing = {REVIEW.step: [fail("Forbidden", "no")]}
+    failing: dict[str, list[StepOutcome | Exception]] = {REVIEW.step: [fail("Forbidden", "no")]}
     incident = await start(Script(plan=plan, gate={"image.delete_pods": slow}, outcomes=failing))
     await incident.decide("credentials")
     await incident.until(lambda v: step(v, recreate.step) is StepState.DONE)
@@ -329,8 +329,7 @@ async def test_what_cannot_be_planned_or_is_not_needed_changes_nothing(start: St
 async def test_what_is_approved_and_what_is_released_waits_for_no_preview(start: Start) -> None:
     stuck = asyncio.Event()
     incident = await start(Script(plan=a_plan(REVIEW, CLOSE), plans={REVIEW.step: [StepPlan()]}))
-    await incident.until(lambda v: bool(v.previews))
-    assert incident.script.did() == [REVIEW.step]
+    await incident.until(lambda v: bool(v.previews) and incident.script.did() == [REVIEW.step])
     await incident.decide("eradicate")
     assert (await incident.result()).state is IncidentState.REMEDIATED
 
@@ -342,16 +341,18 @@ async def test_what_is_approved_and_what_is_released_waits_for_no_preview(start:
 
 
 async def test_a_preview_is_made_anew_when_what_the_step_waits_for_has_ended(start: Start) -> None:
-    snapshot, end = a_step("node.snapshot", None, AUTO), a_step("node.terminate", Gate.TERMINATE, ASKS)
+    snapshot, end = a_step("node.snapshot"), a_step("node.terminate", Gate.TERMINATE, ASKS)
     too_early = StepPlan(blocked=True, failures=(Failure(step=end.step, target="", code="Conflict", message="early"),))
     ready = StepPlan(notes=("node-0 ends with its pods",))
     plans: dict[str, list[StepPlan | Exception]] = {
         snapshot.step: [StepPlan()],
         end.step: [too_early, ready],
     }
-    incident = await start(Script(plan=a_plan(snapshot, end), plans=plans))
-    view = await incident.until(lambda v: v.previews.get(end.step) == ready.sentences())
-    assert step(view, snapshot.step) is StepState.DONE
+    taken = asyncio.Event()
+    incident = await start(Script(plan=a_plan(snapshot, end), plans=plans, gate={snapshot.step: taken}))
+    await incident.until(lambda v: v.previews.get(end.step) == too_early.sentences())
+    taken.set()
+    await incident.until(lambda v: v.previews.get(end.step) == ready.sentences())
 
 
 async def test_a_task_of_a_person_keeps_the_incident_open(start: Start) -> None:
