@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from temporalio.client import Client
 
 from contracts.states import Containment, IncidentState
+from tests.assess.support import account_user, raw_finding
 from tests.e2e.conftest import NewWorld
 from tests.e2e.incident import eventually, gate_state, step_state
 from tests.e2e.processes import WorkerProcess
 from tests.e2e.targets import NAME, deployed, uids, warnings
-from tests.e2e.workloads import Json, bare_pod, open_policy
+from tests.e2e.workloads import Json, bare_pod, open_policy, workload
 from tests.e2e.world import World, is_held
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -88,6 +91,28 @@ async def test_a_pod_that_is_gone_before_it_is_looked_at(world: World) -> None:
     assert "is gone" in warnings(view)
     assert other["metadata"]["uid"] in {p.uid for p in view.pods.inline}
     assert world.objects() == before
+
+
+async def test_every_pod_of_a_service_account_is_held_and_given_back(world: World) -> None:
+    account = world.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}})
+    world.create(open_policy("open"))
+    for name, used in (("one", "robot"), ("two", "robot"), ("three", "default")):
+        world.create(workload("Deployment", name, replicas=1, pod={"serviceAccountName": used}))
+        await world.ready(name, 1)
+    before = world.state()
+    raw = raw_finding(uuid.uuid4().hex, user=account_user(world.namespace, "robot", account["metadata"]["uid"]))
+    world.publish(raw)
+
+    incident = await world.start(raw)
+    await incident.contained()
+    assert {p["metadata"]["labels"]["app"]: is_held(p) for p in world.pods()} == {
+        "one": True,
+        "two": True,
+        "three": False,
+    }
+    view = await incident.release()
+    assert view.state is IncidentState.RELEASED
+    assert world.state() == before
 
 
 async def test_another_pod_under_the_name_in_the_finding_is_left_alone(world: World) -> None:

@@ -56,6 +56,7 @@ async def test_from_the_finding_to_the_fixed_image(own: World, admin: KubeApi, t
     workload = deploy_demo_workload(admin, namespace=own.namespace)
     before = own.state()
     accused, others = workload.pods[0], workload.pods[1:]
+    ran = own.get("Pod", accused.name)["status"]["containerStatuses"][0]["imageID"]
     file = _published_finding(own, workload, tmp_path)
 
     incident = own.incident(firebreak(own, "start", str(file))["incident"])
@@ -92,6 +93,7 @@ async def test_from_the_finding_to_the_fixed_image(own: World, admin: KubeApi, t
     report = command_line(["report", finding_id], own.environment())
     assert report.returncode == 0, report.stderr
     assert accused.uid in report.stdout
+    assert "@sha256:" in ran and ran in report.stdout, "what ran, by digest, although its pod is gone"
     assert CLEAN_IMAGE in report.stdout
 
 

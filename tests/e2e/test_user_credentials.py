@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,15 @@ def iam(stack: StackInfo) -> Iam:
 @pytest.fixture
 def eks(stack: StackInfo) -> Any:
     return client(stack, "eks")
+
+
+@pytest.fixture
+def graph(stack: StackInfo) -> Iterator[str]:
+    """Detective is switched on while the test lasts."""
+    detective = client(stack, "detective")
+    arn = str(detective.create_graph()["GraphArn"])
+    yield arn
+    detective.delete_graph(GraphArn=arn)
 
 
 def about_user(user: str, key: str) -> Json:
@@ -72,7 +82,7 @@ async def done(incident: Incident, step: str) -> IncidentView:
     return await incident.until(lambda v: step_state(v, step) == "done", f"{step} done")
 
 
-async def test_a_user_s_key_is_off_at_once_and_on_again_after_release(world: World, iam: Iam) -> None:
+async def test_a_user_s_key_is_off_at_once_and_on_again_after_release(world: World, iam: Iam, graph: str) -> None:
     user = iam.user()
     key, other = iam.key(user), iam.key(user)
     event = {"EventId": uuid.uuid4().hex, "EventName": "CreateRole", "EventTime": datetime.now(UTC).isoformat()}
@@ -93,6 +103,14 @@ async def test_a_user_s_key_is_off_at_once_and_on_again_after_release(world: Wor
     await done(incident, "user.revoke_sessions")
     assert list(iam.user_policies(user)) == [REVOKE]
     assert iam.keys(user) == {key: "Inactive", other: "Active"}
+
+    detective = client(world.stack, "detective")
+    assert detective.list_investigations(GraphArn=graph)["InvestigationDetails"] == []
+    await incident.approve("eradicate")
+    view = await done(incident, "user.investigate")
+    investigated = detective.list_investigations(GraphArn=graph)["InvestigationDetails"]
+    assert [i["EntityArn"] for i in investigated] == [f"arn:aws:iam::{ACCOUNT}:user/{user}"]
+    assert "found severity HIGH" in next(s.detail for s in view.steps if s.step == "user.investigate")
 
     await incident.release()
     assert iam.keys(user) == {key: "Active", other: "Active"}
