@@ -46,8 +46,8 @@ def command(name: str, tools: Mapping[str, Path], paths: StackPaths, settings: S
         SCHEDULER: _scheduler,
         KWOK: _kwok,
     }[name](paths, settings)
-    # A managed control plane has processors of its own for its controllers; here the API server must not wait for them.
-    return Command(name, [str(tools[name]), *flags], {}, yields=name in _CONTROLLERS)
+    yields = settings.controllers_yield and name in _CONTROLLERS
+    return Command(name, [str(tools[name]), *flags], {}, yields=yields)
 
 
 def _etcd(paths: StackPaths, settings: Settings) -> list[str]:

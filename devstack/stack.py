@@ -100,6 +100,7 @@ def up(
     pods_per_node: int = 5000,
     cluster: str = "firebreak-demo",
     policy: Path | None = None,
+    controllers_yield: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> StackInfo:
     """Start a stack, or return the one of that name that runs already; waits until every part is ready.
@@ -112,6 +113,8 @@ def up(
         pods_per_node: How many pods the scheduler puts on each.
         cluster: The name of the EKS cluster.
         policy: A policy file to name in the environment.
+        controllers_yield: Let the controllers, the scheduler and the kubelets give way to the API server when the
+            processors are busy, as where they run on other machines. What they write comes later then.
         progress: Called with a line of text as things go on; by default only the first build of the programs speaks.
 
     Raises:
@@ -134,6 +137,7 @@ def up(
             say(f"stack {name} is not whole and is started anew")
         _empty(paths)
         settings = _new_settings(name, nodes=nodes, pods_per_node=pods_per_node, cluster=cluster, policy=policy)
+        settings = settings.model_copy(update={"controllers_yield": controllers_yield})
         paths.create()
         paths.save(settings)
         try:

@@ -62,6 +62,7 @@ class Settings(BaseModel):
     pods_per_node: int
     ports: Ports
     policy: Path | None = None
+    controllers_yield: bool = False
     detector_id: str = ""
     ready: bool = False
 
