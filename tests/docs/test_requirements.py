@@ -25,6 +25,11 @@ IDS = (
 )
 """Every requirement of GuardDuty's guide on EKS audit logs, as this project numbers them."""
 NOT_YET = "not yet"
+PURE = {
+    "G2": "It reads the finding, and changes nothing that could be looked at before and after.",
+    "G5": "It chooses paths from the finding; what they change is shown on their own rows.",
+}
+"""What needs no end-to-end test, and why."""
 _STEP = re.compile(r"`((?:configuration|user|pod|image|node|triage)\.[a-z_]+)`( \(not yet\))?")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 _MODULE = re.compile(r"\]\(\.\./\.\./([\w/]+\.py)\)")
@@ -81,6 +86,12 @@ def test_what_does_it_exists_and_a_test_shows_it(row: Row) -> None:
     if NOT_YET not in row.done_by:
         assert steps or modules
         assert shown
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.id)
+def test_a_whole_incident_shows_it(row: Row) -> None:
+    whole = [file for file, _ in _TEST.findall(row.shown_by) if file.startswith("tests/e2e/")]
+    assert bool(whole) != (row.id in PURE), PURE.get(row.id, "a whole incident must show it, from the finding on")
 
 
 def test_what_is_not_built_yet_is_exactly_what_is_said_to_be() -> None:

@@ -93,6 +93,22 @@ async def test_a_pod_that_is_gone_before_it_is_looked_at(world: World) -> None:
     assert world.objects() == before
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+async def test_every_pod_of_a_workload_is_held_and_given_back(world: World, kind: str) -> None:
+    count = world.stack.nodes if kind == "DaemonSet" else 2
+    accused = await deployed(world, kind, ready=count, **({} if kind == "DaemonSet" else {"replicas": count}))
+    world.create(workload("Deployment", "beside", replicas=1))
+    await world.ready("beside", 1)
+    before, running = world.state(), uids(world.pods())
+    incident = await world.start(world.finding_about(accused))
+    await incident.contained()
+    assert [is_held(p) for p in world.pods(NAME)] == [True] * count
+    assert not is_held(world.pods("beside")[0])
+    assert (await incident.release()).state is IncidentState.RELEASED
+    assert world.state() == before
+    assert uids(world.pods()) == running
+
+
 async def test_every_pod_of_a_service_account_is_held_and_given_back(world: World) -> None:
     account = world.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}})
     world.create(open_policy("open"))

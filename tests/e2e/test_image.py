@@ -95,6 +95,8 @@ async def test_an_image_is_contained_wherever_it_runs_replaced_and_taken_out_of_
     assert view.containment is Containment.VERIFIED
     done = {s: step_state(view, f"image.{s}") for s in ("block", "export", "scan", "redeploy", "archive", "delete")}
     assert set(done.values()) == {"done"}, done
+    scanned = next(s.detail for s in view.steps if s.step == "image.scan")
+    assert "scanned now" in scanned and "CVE-" in scanned, "it is not only said to be scanned"
     await world.ready("web", 2)
     await elsewhere.ready("batch", 1)
     assert images(world) == {fixed.by_digest}

@@ -126,9 +126,14 @@ async def test_an_evidence_store_that_is_away_does_not_delay_containment(
     assert step_state(view, "pod.collect") == "running"
     assert world.find("Pod", workload.pods[0].name) is not None
 
-    aws.before = lambda _: True
-    await incident.collected()
     assert (await incident.approve()).accepted
+    tried = len(refused)
+    await eventually(lambda: len(refused) > tried, "the store was tried once more")
+    assert is_held(world.get("Pod", workload.pods[0].name)), "nothing is deleted before its evidence is in"
+    view = await incident.view()
+    assert not {step_state(view, s) for s in ("pod.redeploy", "pod.delete")} & {"running", "done"}
+
+    aws.before = lambda _: True
     view = await incident.result()
     assert view.state is IncidentState.REMEDIATED
     found = verify(world.evidence(), key_of(view).evidence_prefix, view.evidence.manifest_sha256)
