@@ -12,6 +12,7 @@ import pytest
 
 from clients.paths import list_path
 from contracts.incidents import IncidentView
+from contracts.names import HELD_LABEL, LABEL_ON
 from contracts.states import IncidentState
 from devstack.demo_workload import CLEAN_IMAGE, IMAGE
 from devstack.kube import KubeApi
@@ -52,8 +53,11 @@ async def approved(world: World, incident: Incident, gate: str) -> IncidentView:
 
 def summary_of(world: World, nodes: Fleet, node: TestNode) -> Json:
     """What the response to the finding may change, but for what is named as irreversible."""
-    held = world.admin.request("GET", list_path("ConfigMap", "firebreak"))["items"]
-    records = sorted(h["metadata"]["name"] for h in held)
+    query = {"labelSelector": f"{HELD_LABEL}={LABEL_ON}"}
+    held = world.admin.request("GET", list_path("ConfigMap", "firebreak"), query=query)["items"]
+    # Incidents of other tests have their own.
+    ours = (world.namespace, node.name, node.instance_id)
+    records = sorted(h["metadata"]["name"] for h in held if any(word in json.dumps(h) for word in ours))
     return {"namespace": world.state(), "node": nodes.summary(node), "held": records}
 
 
