@@ -6,6 +6,8 @@ end, once released.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,6 +28,8 @@ from plans.model import Gate, Path, Verdict
 
 if TYPE_CHECKING:
     from devstack.kube import KubeApi
+
+_SETTLING_SECONDS = 10.0
 
 
 class Scene(ABC):
@@ -121,7 +125,7 @@ class Scene(ABC):
         if not reading.open and not changed:
             raise DemoError("the second incident ended without having changed anything")
         await self._incidents.release(incident, "false alarm")
-        after = self.state()
+        after = await self._settled(before)
         left = [
             f"{name}: {after.get(name)} instead of {before[name]}" for name in before if after.get(name) != before[name]
         ]
@@ -130,6 +134,13 @@ class Scene(ABC):
         if not left:
             self.teller.state("after the release everything is as it was", after, held)
         return left
+
+    async def _settled(self, before: State) -> State:
+        """The state once it is as it was: for a moment the API server refuses what a deleted policy refused."""
+        end = time.monotonic() + _SETTLING_SECONDS
+        while (after := self.state()) != before and time.monotonic() < end:
+            await asyncio.sleep(0.2)
+        return after
 
 
 def _is_verified(reading: Reading) -> bool:
