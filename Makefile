@@ -48,7 +48,7 @@ format: install ## Format the code
 bench: tools ## Measure: a table of ratios, all in one run
 	$(RUN)python -m bench
 
-histories: tools ## Record the histories that the replay tests replay
+histories: tools ## Record the histories for the replay tests that are missing
 	$(RUN)python -m tests.replay.record
 
 clean: ## Remove what was installed here; the cache of built tools stays

@@ -1,8 +1,8 @@
 """Records the histories that the replay tests replay: `make histories`, or `python -m tests.replay.record`.
 
 Incidents of every ending run on real parts; their histories, those of their paths and of their release are written
-beside this module. For new features only: a recorded history that no longer replays means that running incidents
-would break, and is not to be recorded anew to make a test pass.
+beside this module. What is recorded already is left alone: a history that no longer replays means that running
+incidents would break, and is not to be recorded anew to make a test pass.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from devstack import cluster
 from devstack.demo_workload import NAME, deploy_demo_workload
 from devstack.kube import KubeApi
 from devstack.stack import StackInfo, down, up
+from tests.assess.support import raw_finding
 from tests.e2e.conftest import new_temporal_namespace
 from tests.e2e.incident import Incident, step_state
 from tests.e2e.processes import Zygote
@@ -72,6 +73,32 @@ async def failed_rollout(world: World) -> Incident:
     return await _ended(incident, IncidentState.REMEDIATED)
 
 
+async def several_paths(world: World) -> Incident:
+    """A pod and the service account that it runs as: two paths, a step that is repeated, tasks of people."""
+    workload = deploy_demo_workload(world.admin, namespace=world.namespace, replicas=2)
+    user = {"Username": f"system:serviceaccount:{world.namespace}:{NAME}"}
+    raw = world.finding_about(world.get("Pod", workload.pods[0].name), user=user)
+    incident = await world.start(raw)
+    await incident.approve_everything()
+    return await _ended(incident, IncidentState.REMEDIATED)
+
+
+async def configuration(world: World) -> Incident:
+    """A binding of anonymous users, which nothing waits for."""
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    group = "rbac.authorization.k8s.io"
+    body = {
+        "metadata": {"name": world.namespace},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "User", "apiGroup": group, "name": "system:anonymous"}],
+    }
+    world.admin.request("POST", path, body)
+    user = {"Username": "system:anonymous", "Groups": ["system:unauthenticated"]}
+    raw = raw_finding(secrets.token_hex(16), finding_type="Policy:Kubernetes/AnonymousAccessGranted", user=user)
+    world.publish(raw)
+    return await _ended(await world.start(raw), IncidentState.REMEDIATED)
+
+
 async def plan_only(world: World) -> Incident:
     """A sample finding."""
     incident = await _start(world, sample=True)
@@ -84,6 +111,8 @@ SCENARIOS: dict[str, Scenario] = {
     "denied": denied,
     "failed-rollout": failed_rollout,
     "plan-only": plan_only,
+    "several-paths": several_paths,
+    "configuration": configuration,
 }
 
 
@@ -104,13 +133,15 @@ async def _ended(incident: Incident, state: IncidentState) -> Incident:
 
 
 async def record(stack: StackInfo, folder: Path) -> None:
-    """Run every scenario and write its histories."""
+    """Run every scenario that is not recorded yet, and write its histories."""
     zygote = Zygote(folder)
     try:
         client = await new_temporal_namespace(stack)
         admin = KubeApi.from_kubeconfig(stack.kubeconfig_admin)
         zygote.start(World(stack, admin, client, "").environment())
         for name, scenario in SCENARIOS.items():
+            if (HISTORIES / f"{name}.incident.json").exists():
+                continue
             namespace = f"{NAME}-{name}"
             admin.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
             cluster.grant_namespace_admin(admin, namespace)

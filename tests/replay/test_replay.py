@@ -37,6 +37,7 @@ def test_every_ending_is_recorded() -> None:
     names = {f.stem for f in FILES}
     assert {f"{name}.incident" for name in SCENARIOS} <= names
     assert {"remediated.pod", "failed-rollout.pod", "denied.pod", "released.pod", "released.release"} <= names
+    assert {"several-paths.user", "several-paths.pod", "configuration.configuration"} <= names
 
 
 async def test_a_history_of_other_commands_is_refused() -> None:
