@@ -57,7 +57,7 @@ async def test_decisions_that_lack_something_leave_the_gate_shut_and_stand_on_re
     world: World, workload: DemoWorkload, incident: Incident
 ) -> None:
     gate = await incident.waiting()
-    before = world.objects()
+    before = world.state()
     for what, changed in NEVER_COUNT.items():
         answer = await incident.decide(incident.decision(gate, **changed))
         assert not answer.accepted, what
@@ -72,7 +72,7 @@ async def test_decisions_that_lack_something_leave_the_gate_shut_and_stand_on_re
     assert len(eradicate["decisions"]) == len(NEVER_COUNT)
     assert not [d for d in eradicate["decisions"] if d["counted"]]
     assert len(shown["rejected"]) == 1
-    assert world.objects() == before
+    assert world.state() == before
 
     assert (await incident.approve()).accepted, "and the one that lacks nothing still counts"
     view = await incident.result()

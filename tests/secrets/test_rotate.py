@@ -225,7 +225,7 @@ def test_a_readable_token_is_replaced_by_another_token(doors: Doors, admin: Kube
     # Made anew for the same uid it would be the very same token.
     assert new != old
     eventually(lambda: not honoured(admin, old))
-    assert honoured(admin, new)
+    eventually(lambda: honoured(admin, new))
     secret = admin.request("GET", path(namespace, "secrets", "robot-token"))
     assert secret["metadata"]["labels"]["team"] == "shop"
     assert honoured(admin, own), "the account's own tokens are the business of user.recreate_account"
