@@ -98,6 +98,8 @@ class StepsEnded(BaseModel):
     model_config = WIRE
 
     steps: dict[str, StepState] = {}
+    number: int = 0
+    """Counts what the parent tells: two signals sent close together may arrive the other way round."""
 
 
 class PathInput(BaseModel):

@@ -134,7 +134,8 @@ class Course:
 
     def steps_ended(self, ended: StepsEnded) -> None:
         """What other paths of the incident have come to."""
-        self._state.ended = dict(ended.steps)
+        if ended.number >= self._state.ended.number:
+            self._state.ended = ended
 
     def end(self) -> None:
         """Nothing is left to do in the whole incident. A path that has found something meanwhile goes on with that."""

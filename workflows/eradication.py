@@ -23,6 +23,7 @@ from contracts.names import ActivityName
 from contracts.states import StepState
 from plans.model import Change, ResourceRef, Step
 from workflows.calls import StepFailed, call
+from workflows.leases import exclusively
 from workflows.path_state import PathState, pods
 
 
@@ -45,24 +46,20 @@ async def eradicate(state: PathState, opened: GateOpened, stopping: Callable[[],
     redeploy, delete = state.step("redeploy"), state.delete_step
     current = redeploy or delete
     assert current is not None
+
+    async def work() -> None:
+        nonlocal current
+        assert current is not None
+        await _lift_hold(state, current)
+        if redeploy is not None and not state.done(redeploy.step):
+            await _redeploy(state, redeploy, opened.image, stopping)
+        if delete is not None:
+            current = delete
+            await _delete(state, delete)
+
     lease = LeaseRequest(incident=state.incident, step=current.step, resources=_resources(state))
     try:
-        await call(
-            ActivityName.ACQUIRE_LEASE,
-            lease,
-            StepResult,
-            summary="exclude other incidents on these targets",
-            abandon=stopping,
-        )
-        try:
-            await _lift_hold(state, current)
-            if redeploy is not None and not state.done(redeploy.step):
-                await _redeploy(state, redeploy, opened.image, stopping)
-            if delete is not None:
-                current = delete
-                await _delete(state, delete)
-        finally:
-            await call(ActivityName.RELEASE_LEASE, lease, StepResult, summary="let other incidents go on")
+        await exclusively(lease, work, stopping)
     except _StepIncomplete as incomplete:
         return incomplete.step
     except StepFailed as failed:

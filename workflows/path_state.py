@@ -7,7 +7,7 @@ from datetime import datetime
 from temporalio import workflow
 
 from contracts.common import EvidenceState, Failure, PodTargets
-from contracts.incidents import GateOpened, PathInput, PathProgress, StepsEnded, StepStatus, StepVerdict
+from contracts.incidents import GateOpened, PathInput, PathProgress, StepStatus, StepVerdict
 from contracts.names import Handler
 from contracts.states import Containment, StepState
 from contracts.steps import Task
@@ -43,7 +43,8 @@ class PathState:
         self.tasks: dict[str, Task] = {}
         self.previews: dict[str, tuple[str, ...]] = {}
         self.repeated: set[str] = set()
-        self.ended: dict[str, StepState] = dict(start.ended.steps)
+        self.ended = start.ended
+        """What the paths of the incident have come to, as far as we were told."""
         self.held: dict[str, bool] = {}
         self.stopped = False
         self.finished = False
@@ -80,7 +81,7 @@ class PathState:
                 "assessment": assessment,
                 "open_gates": tuple(self.open.values()),
                 "reached": everything,
-                "ended": StepsEnded(steps=self.ended),
+                "ended": self.ended,
             }
         )
 

@@ -12,7 +12,7 @@ from temporalio.exceptions import FailureError
 from contracts.activities import Assessment
 from contracts.incidents import GateOpened, PathInput, PathProgress, StepsEnded
 from contracts.names import Handler, WorkflowName
-from contracts.states import GateState, StepState
+from contracts.states import GateState
 from plans.model import Gate, Path, Verdict
 from workflows.gates import GateBoard
 from workflows.lost import found_again, say_lost
@@ -43,7 +43,9 @@ class Paths:
         self._changed = changed
         self._children: dict[Path, _Child] = {}
         self._opened: set[Gate] = set()
-        self._told: dict[str, StepState] = {}
+        self._told = StepsEnded()
+        self._ever: set[Path] = set()
+        """The paths that were ever started."""
         self._stopping = False
         self._asked_to_end: dict[Path, int] = {}
         """By path: after which of its reports."""
@@ -62,6 +64,7 @@ class Paths:
         for path in assessment.plan.paths:
             steps = assessment.plan.steps_of(path)
             if path in PATH_WORKFLOWS and any(s.decision is not Verdict.NEVER for s in steps):
+                self._ever.add(path)
                 self._spawn(self._follow(path, assessment, board))
 
     def restart(self, path: Path) -> None:
@@ -76,7 +79,7 @@ class Paths:
         self, path: Path, assessment: Assessment, board: GateBoard, reached: PathProgress | None = None
     ) -> None:
         """Run one path as a child and take its last word, or record that it ended without one."""
-        key = self._record.key
+        key, told = self._record.key, self._told
         opened = tuple(_opening(g, board) for g in Gate if g in self._opened)
         try:
             child = await workflow.start_child_workflow(
@@ -87,7 +90,7 @@ class Paths:
                     assessment=assessment.of_path(path),
                     finding=self._record.finding,
                     open_gates=opened,
-                    ended=StepsEnded(steps=self._told),
+                    ended=told,
                     reached=reached,
                 ),
                 id=f"{key.workflow_id}/{path.value}",
@@ -95,9 +98,11 @@ class Paths:
                 static_summary=f"{path.value} path of {self._record.finding.id}",
             )
             self._children[path] = child
-            # A gate may have opened, or the incident been released, while the child was starting.
+            # A gate may have opened, a step ended, or the incident been released, while the child was starting.
             for gate in [g for g in Gate if g in self._opened - {o.gate for o in opened}]:
                 await child.signal(Handler.GATE_OPENED, _opening(gate, board))
+            if self._told.number > told.number:
+                await child.signal(Handler.STEPS_ENDED, self._told)
             if self._stopping:
                 await child.signal(Handler.STOP)
             self._record.progressed(await child)
@@ -120,13 +125,14 @@ class Paths:
         self._opened = now_open
 
     def tell_ended(self) -> None:
-        """Let the paths know which steps of the others have ended, or were refused. Those on pods depend on none."""
-        if set(self._children) <= {Path.POD}:
+        """Let the paths know which steps of the others have ended, or were refused."""
+        if self._ever <= {Path.POD}:
+            # Pods alone depend on nobody, and every word would cost them events.
             return
         ended = self._record.ended_steps
-        if ended != self._told:
-            self._told = ended
-            self.tell(Handler.STEPS_ENDED, StepsEnded(steps=ended))
+        if ended != self._told.steps:
+            self._told = StepsEnded(steps=ended, number=self._told.number + 1)
+            self.tell(Handler.STEPS_ENDED, self._told)
 
     def end(self) -> None:
         """All is done: let the paths end that only look after it, unless one has just found something to do."""

@@ -145,13 +145,13 @@ class PodChain:
         steps = [s for s in self._steps if s.gate is Gate.ERADICATE]
         while steps and not all(state.done(s.step) for s in steps):
             await self._rest.until(lambda: self._opened is not None)
-            self._suspend(True)
-            await self._rest.until(lambda: self._containment is None or self._containment.idle)
+            await self._suspend()
             # Taken only now: at each wait the path may go on in a new run, which must find the gate open.
             opened, self._opened = self._opened, None
             assert opened is not None
             failed = await eradicate(state, opened, lambda: state.stopped)
-            self._suspend(False)
+            if failed:
+                self._resume()
             await seal(state, "eradicate")
             if failed:
                 # What was not replaced is held again, and the incident asks once more.
@@ -168,9 +168,10 @@ class PodChain:
         delete = state.delete_step
         if delete is None or not state.done(delete.step) or state.deletable.count < state.pods.count:
             # Something is left that containment is for.
+            self._resume()
             await state.report()
             return
-        self._suspend(True)
+        await self._suspend()
         clean_up = f"{state.start.path.value}.clean-up"
         contained = self._quarantine.step if self._quarantine is not None else ""
         changes = tuple(c for c in state.changes.values() if c.step == contained)
@@ -197,6 +198,13 @@ class PodChain:
         if not restored.failures:
             raise Stopped
 
-    def _suspend(self, suspended: bool) -> None:
+    async def _suspend(self) -> None:
+        """Let containment rest, for what it would make again is to be taken away; what it is making now is finished."""
+        loop = self._containment
+        if loop is not None:
+            loop.suspended = True
+            await self._rest.until(lambda: loop.idle)
+
+    def _resume(self) -> None:
         if self._containment is not None:
-            self._containment.suspended = suspended
+            self._containment.suspended = False

@@ -149,7 +149,7 @@ class StepChain:
         if mine is not None:
             return mine.state in _OVER
         planned = {s.step for s in self._state.assessment.plan.steps if s.decision.value != "never"}
-        return name not in planned or name in self._state.ended
+        return name not in planned or name in self._state.ended.steps
 
     def _again(self, step: Step) -> bool:
         """Whether all that the step is repeated for has ended, and something of it was done."""
@@ -162,7 +162,7 @@ class StepChain:
     def _was_done(self, name: str) -> bool:
         """Whether a step of this path, or of another one as far as we were told, is done."""
         mine = self._state.steps.get(name)
-        return (mine.state if mine is not None else self._state.ended.get(name)) is StepState.DONE
+        return (mine.state if mine is not None else self._state.ended.steps.get(name)) is StepState.DONE
 
     def _expects_again(self, step: Step) -> bool:
         """Whether it will have to be carried out once more, or must be now."""

@@ -7,12 +7,13 @@ from contextlib import suppress
 
 from temporalio import workflow
 
-from contracts.activities import LeaseRequest, StepResult
+from contracts.activities import LeaseRequest
 from contracts.names import ActivityName
 from contracts.states import Containment, StepState
 from contracts.steps import VERBS, StepOutcome, StepPlan, StepRequest
 from plans.model import Change, Gate, ResourceRef, Step
-from workflows.calls import StepFailed, Stopped, call
+from workflows.calls import StepFailed, call
+from workflows.leases import exclusively
 from workflows.path_state import PathState
 from workflows.sealing import seal
 
@@ -129,27 +130,7 @@ class StepRun:
             return await self.attempt(step, again=again)
         resources = tuple(ResourceRef(kind=t.kind.value, namespace=t.namespace, name=t.name) for t in step.targets)
         lease = LeaseRequest(incident=self._state.incident, step=step.step, resources=resources)
-        await call(
-            ActivityName.ACQUIRE_LEASE,
-            lease,
-            StepResult,
-            summary=f"{step.step}: exclude other incidents on its targets",
-            abandon=lambda: self._state.stopped,
-        )
-        # Not in a `finally`: a workflow that is put out of memory must not wait for anything.
-        try:
-            outcome = await self.attempt(step, again=again)
-        except (StepFailed, Stopped):
-            await self._let_others_go_on(lease)
-            raise
-        await self._let_others_go_on(lease)
-        return outcome
-
-    @staticmethod
-    async def _let_others_go_on(lease: LeaseRequest) -> None:
-        # One that cannot be given back is stale once this incident is over; what was done is done all the same.
-        with suppress(StepFailed):
-            await call(ActivityName.RELEASE_LEASE, lease, StepResult, summary=f"{lease.step}: let others go on")
+        return await exclusively(lease, lambda: self.attempt(step, again=again), lambda: self._state.stopped)
 
 
 def request_for(state: PathState, step: Step, *, again: bool = False) -> StepRequest:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHandle
@@ -37,6 +38,7 @@ from findings.model import Finding
 from findings.reader import read_findings
 from tests.findings import builders
 from tests.workflows.fakes import IMAGE, Script, fake_activities
+from tests.workflows.holding import HoldingRunner
 from workflows.registry import WORKFLOWS
 from workflows.sandbox import workflow_runner
 
@@ -81,6 +83,20 @@ class Incident:
     env: WorkflowEnvironment
     handle: WorkflowHandle[object, IncidentView]
     script: Script
+    runner: HoldingRunner
+
+    def path(self, name: str) -> WorkflowHandle[object, object]:
+        """The workflow of one of its paths."""
+        return self.env.client.get_workflow_handle(f"{self.handle.id}/{name}")
+
+    @asynccontextmanager
+    async def held(self, name: WorkflowName, handle: WorkflowHandle[Any, Any]) -> AsyncIterator[None]:
+        """What happens in the block reaches this workflow at once, when the block ends."""
+        with self.runner.hold(name) as began:
+            # It is told something that changes nothing, so that it is busy with that when the rest comes.
+            await handle.signal("not-known" if name is WorkflowName.REMEDIATE_FINDING else Handler.END)
+            await asyncio.to_thread(began.wait, 10)
+            yield
 
     async def view(self) -> IncidentView:
         view: IncidentView = await self.handle.query(Handler.STATUS, result_type=IncidentView)
@@ -123,7 +139,7 @@ class Incident:
 
     async def skip(self, duration: timedelta, path: str = "pod") -> None:
         """Let time pass for one path of the incident, which has a clock of its own."""
-        handle = self.env.client.get_workflow_handle(f"{self.handle.id}/{path}")
+        handle = self.path(path)
         await self.until(lambda _: bool(self.script.called(ActivityName.ISOLATE_PODS)))
         async with asyncio.timeout(20):
             await self.env.fast_forward(handle, duration)
@@ -148,6 +164,7 @@ class _Workers:
     def __init__(self, env: WorkflowEnvironment) -> None:
         self._env = env
         self._script = Script()
+        self._runner = HoldingRunner(workflow_runner())
         self._started: list[WorkflowHandle[object, IncidentView]] = []
 
     async def __aenter__(self) -> _Workers:
@@ -173,7 +190,7 @@ class _Workers:
                 client,
                 task_queue=HOT_QUEUE,
                 workflows=WORKFLOWS,
-                workflow_runner=workflow_runner(),
+                workflow_runner=self._runner,
                 activities=activities,
             ),
             Worker(client, task_queue=SLOW_QUEUE, activities=activities),
@@ -191,4 +208,4 @@ class _Workers:
             result_type=IncidentView,
         )
         self._started.append(handle)
-        return Incident(self._env, handle, self._script)
+        return Incident(self._env, handle, self._script, self._runner)

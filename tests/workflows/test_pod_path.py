@@ -297,7 +297,7 @@ async def test_a_path_with_a_long_history_goes_on_in_a_new_run_and_forgets_nothi
     await incident.until(lambda v: bool(incident.script.called(ActivityName.ISOLATE_PODS)))
     await incident.skip(timedelta(seconds=40))
     await incident.until(lambda v: step(v, "pod.collect") is StepState.DONE)
-    child = incident.env.client.get_workflow_handle(f"{incident.handle.id}/pod")
+    child = incident.path("pod")
     first = (await child.describe()).run_id
     while (await child.describe()).run_id == first:
         incident.script.calls = [c for c in incident.script.calls if c[0] != ActivityName.VERIFY_CONTAINMENT]

@@ -98,7 +98,7 @@ async def test_containment_is_tried_on_and_its_failure_is_said_at_once(start: St
     incident = await start(Script(plan=a_plan(UNBIND, CLOSE), outcomes={UNBIND.step: [*broken]}))
     view = await incident.until(lambda v: v.containment is Containment.INCOMPLETE)
     assert (view.reasons, step(view, UNBIND.step)) == (("web is bound still",), StepState.FAILED)
-    path = incident.env.client.get_workflow_handle(f"{incident.handle.id}/configuration")
+    path = incident.path("configuration")
     await incident.env.fast_forward(path, timedelta(seconds=35))
     assert len(incident.script.did()) > 5, "without pause at first"
     incident.script.outcomes.clear()
@@ -267,7 +267,7 @@ async def test_release_stops_every_path_and_undoes_everything_backwards(start: S
 async def test_a_path_with_a_long_history_goes_on_in_a_new_run(start: Start) -> None:
     incident = await start(Script(plan=a_plan(UNBIND, CLOSE, RECREATE)))
     await incident.until(lambda v: v.containment is Containment.VERIFIED)
-    child = incident.env.client.get_workflow_handle(f"{incident.handle.id}/configuration")
+    child = incident.path("configuration")
     first = (await child.describe()).run_id
     while (await child.describe()).run_id == first:
         before = incident.script.did().count(UNBIND.step)
@@ -285,7 +285,7 @@ async def test_a_path_with_a_long_history_goes_on_in_a_new_run(start: Start) -> 
 async def test_a_path_that_was_ended_from_outside_says_so_and_goes_on_when_asked(start: Start) -> None:
     incident = await start(Script(plan=a_plan(UNBIND, CLOSE, CUT_OFF)))
     await incident.until(lambda v: v.containment is Containment.VERIFIED and bool(v.previews))
-    await incident.env.client.get_workflow_handle(f"{incident.handle.id}/configuration").terminate("by mistake")
+    await incident.path("configuration").terminate("by mistake")
     view = await incident.until(lambda v: step(v, CLOSE.step) is StepState.FAILED)
     assert step(view, UNBIND.step) is StepState.DONE, "what was done stays done"
     assert any("configuration" in f.step for f in view.failures)
@@ -300,7 +300,7 @@ async def test_a_path_that_was_ended_from_outside_says_so_and_goes_on_when_asked
 async def test_a_lost_path_does_not_keep_its_changes_from_being_undone(start: Start) -> None:
     incident = await start(Script(plan=a_plan(UNBIND, CLOSE)))
     await incident.until(lambda v: v.containment is Containment.VERIFIED)
-    await incident.env.client.get_workflow_handle(f"{incident.handle.id}/configuration").terminate("by mistake")
+    await incident.path("configuration").terminate("by mistake")
     await incident.until(lambda v: step(v, CLOSE.step) is StepState.FAILED)
     await incident.handle.signal(Handler.RELEASE, ReleaseOrder(by="ada"))
     view = await incident.result()
