@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import shlex
-import socket
 from datetime import UTC, datetime, timedelta
 
-from cli.text import clean, iso
+from cli.signature import whoami
+from cli.text import iso
 from contracts.incidents import Decision, GateView, IncidentView
 from contracts.names import Handler
 from contracts.states import Verb
@@ -16,16 +15,6 @@ from contracts.steps import TaskView
 
 COPIED_VALIDITY = timedelta(hours=1)
 """A line that somebody copies is used a little later; one that this tool sends itself is valid for ten minutes."""
-
-
-def whoami() -> str:
-    """`user@host` of whoever runs the command. It is a claim, not a proof."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        # A container may run as a uid that has no name.
-        user = "unknown"
-    return clean(f"{user}@{socket.gethostname()}", 200)
 
 
 def approve_command(view: IncidentView, gate: GateView) -> str:

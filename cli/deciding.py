@@ -15,13 +15,14 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.commands import approve_command, whoami
+from cli.commands import approve_command
 from cli.connect import connect
 from cli.ending import Code
 from cli.gate_screen import preview_parts
 from cli.ids import resolve
 from cli.output import Output
 from cli.reading import Reading, read_incident
+from cli.signature import checked_reason, signed
 from cli.text import clean
 from contracts.incidents import Decision, DecisionAnswer, GateView, IncidentView
 from contracts.names import Handler
@@ -33,7 +34,7 @@ VALIDITY = timedelta(minutes=10)
 _UPDATE_TIMEOUT = timedelta(seconds=15)
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:-]{0,255}@sha256:[0-9a-f]{64}")
 _IMAGE_EXPECTED = "the fixed image as repository@sha256:<64 hexadecimal digits>"
-_LONGEST_REASON = 500
+_WHY = "a sentence that says why; it stands in the record"
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,7 @@ class Wish:
         Raises:
             InputError: An option is missing or malformed.
         """
-        if not self.reason.strip():
-            raise InputError("--reason", "a sentence that says why; it stands in the record")
-        if len(self.reason) > _LONGEST_REASON:
-            raise InputError("--reason", f"at most {_LONGEST_REASON} characters", f"{len(self.reason)}")
+        checked_reason(self.reason, _WHY)
         if self.gate and self.gate not in {g.value for g in Gate}:
             raise InputError("GATE", f"one of {', '.join(g.value for g in Gate)}", clean(self.gate, 60))
         if self.image and not _IMAGE.fullmatch(self.image):
@@ -112,8 +110,8 @@ def _decision(reading: Reading, wish: Wish) -> Decision:
         digest=digest,
         nonce=nonce,
         decision=wish.verb.value,
-        by=clean(wish.by.strip(), 200) or whoami(),
-        reason=clean(wish.reason.strip(), _LONGEST_REASON),
+        by=signed(wish.by),
+        reason=checked_reason(wish.reason, _WHY),
         expires=datetime.now(UTC) + VALIDITY,
         image=wish.image,
     )

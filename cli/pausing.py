@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from activities.control import Pause, pause, read_pause, resume
-from cli.commands import whoami
 from cli.embedded import use_embedded_stack
 from cli.ending import Code
 from cli.output import Output
+from cli.signature import signed
 from cli.text import clean
 from clients.kubernetes import Kubernetes
 from errors import TargetGone
@@ -18,7 +18,7 @@ def set_paused(paused: bool, *, reason: str, by: str, output: Output) -> Code:
     use_embedded_stack(output)
     settings = load_settings()
     kubernetes = Kubernetes.from_environment()
-    who = clean(by, 200) or whoami()
+    who = signed(by)
     before = read_pause(kubernetes, settings.namespace)
     held: Pause | None = None
     if paused:

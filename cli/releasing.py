@@ -10,13 +10,13 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.commands import whoami
 from cli.connect import connect
 from cli.ending import Code
 from cli.ids import resolve
 from cli.output import Output
 from cli.reading import Reading, Source, read_incident, refresh
 from cli.recorded import read_record
+from cli.signature import signed
 from cli.suppressing import was_suppressed
 from cli.text import clean, counted
 from contracts.activities import RestoreResult
@@ -43,7 +43,7 @@ async def retry_step(text: str, step: str, *, reason: str, by: str, output: Outp
         raise Conflict("the incident is closed: nothing of it can be tried again")
     if reading.view is not None:
         _check_step(reading.view, step)
-    request = RetryRequest(step=step, by=clean(by, 200) or whoami(), reason=clean(reason, 500))
+    request = RetryRequest(step=step, by=signed(by), reason=clean(reason, 500))
     handle = client.get_workflow_handle(reading.brief.incident, run_id=reading.brief.run_id)
     await handle.signal(Handler.RETRY.value, request, rpc_timeout=_RPC_TIMEOUT)
     queued = reading.source is Source.VISIBILITY
@@ -76,7 +76,7 @@ async def release_incident(text: str, *, reason: str, by: str, wait: bool, outpu
     client = await connect(output)
     described = await resolve(client, text)
     reading = await read_incident(client, described)
-    order = ReleaseOrder(by=clean(by, 200) or whoami(), reason=clean(reason, 500))
+    order = ReleaseOrder(by=signed(by), reason=clean(reason, 500))
     released = reading.view is not None and reading.view.state is IncidentState.RELEASED and not reading.open
     if released and not await was_suppressed(client, described.id):
         return _print(reading, RestoreResult(), "released already; there is nothing left to undo", output, {})

@@ -8,12 +8,12 @@ import time
 from pydantic import JsonValue
 from temporalio.client import Client
 
-from cli.commands import whoami
 from cli.connect import connect
 from cli.ending import Code, worst
 from cli.findings import Given
 from cli.output import Output
 from cli.screen import incident_screen
+from cli.signature import whoami
 from cli.text import clean, iso
 from cli.view import incident_document
 from cli.watching import wait_until_over

@@ -14,22 +14,21 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from cli.commands import whoami
 from cli.connect import connect
 from cli.ending import Code
 from cli.ids import describe, resolve
 from cli.output import Output
 from cli.recorded import read_record
+from cli.signature import checked_reason, signed
 from cli.text import clean, hanging
 from contracts.common import IncidentKey
 from contracts.incidents import SuppressInput
 from contracts.names import HOT_QUEUE, WorkflowName
 from contracts.steps import StepOutcome
-from errors import Conflict, InputError
+from errors import Conflict
 from plans.suppression import Suppression, owner_in, suppression_of, suppression_step
 
 _RPC_TIMEOUT = timedelta(seconds=10)
-_LONGEST_REASON = 500
 
 
 async def suppress_finding(text: str, *, reason: str, by: str, yes: bool, output: Output) -> Code:
@@ -39,10 +38,7 @@ async def suppress_finding(text: str, *, reason: str, by: str, yes: bool, output
         InputError: A reason is missing, or too long.
         PolicyRefusal: Nothing narrows the filter.
     """
-    if yes and not reason.strip():
-        raise InputError("--reason", "a sentence that says why it is expected; it stands in the record")
-    if len(reason) > _LONGEST_REASON:
-        raise InputError("--reason", f"at most {_LONGEST_REASON} characters", f"{len(reason)}")
+    why = checked_reason(reason, "a sentence that says why it is expected; it stands in the record", needed=yes)
     client = await connect(output)
     described = await resolve(client, text)
     record = await read_record(client, described)
@@ -58,7 +54,7 @@ async def suppress_finding(text: str, *, reason: str, by: str, yes: bool, output
     order = SuppressInput(
         incident=IncidentKey(workflow_id=described.id, run_id=record.first_run),
         finding=finding,
-        step=suppression_step(proposed, owner, clean(by, 200) or whoami(), clean(reason.strip(), _LONGEST_REASON)),
+        step=suppression_step(proposed, owner, signed(by), why),
     )
     outcome = await _carried_out(client, order, output)
     return _print(described.id, proposed, outcome, outcome.summary or "it was not created", output)

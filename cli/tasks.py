@@ -10,12 +10,12 @@ from pydantic import JsonValue
 from rich.console import Group
 from temporalio.client import Client
 
-from cli.commands import whoami
 from cli.connect import connect
 from cli.ending import Code
 from cli.ids import resolve
 from cli.output import Output
 from cli.reading import Reading, read_incident, refresh
+from cli.signature import checked_reason, signed
 from cli.step_screen import open_tasks, task_lines
 from cli.text import clean, counted
 from cli.view import task_document
@@ -26,7 +26,6 @@ from errors import InputError, Unavailable
 
 _RPC_TIMEOUT = timedelta(seconds=10)
 _PATIENCE, _INTERVAL = 10.0, 0.1
-_LONGEST_REASON = 500
 
 
 async def list_tasks(text: str, output: Output) -> Code:
@@ -53,13 +52,10 @@ async def list_tasks(text: str, output: Output) -> Code:
 
 async def finish_task(text: str, task: str, *, reason: str, by: str, output: Output) -> Code:
     """Tell an incident that a task is done, and wait until it has taken that in."""
-    if not reason.strip():
-        raise InputError("--reason", "a sentence that says what was done; it stands in the record")
-    if len(reason) > _LONGEST_REASON:
-        raise InputError("--reason", f"at most {_LONGEST_REASON} characters", f"{len(reason)}")
+    why = checked_reason(reason, "a sentence that says what was done; it stands in the record")
     client = await connect(output)
     reading = await read_incident(client, await resolve(client, text))
-    message = TaskDone(task=task, by=clean(by.strip(), 200) or whoami(), reason=clean(reason.strip(), _LONGEST_REASON))
+    message = TaskDone(task=task, by=signed(by), reason=why)
     if reading.view is not None:
         known = _task(reading.view, task)
         if known.done or not reading.open:

@@ -14,6 +14,11 @@ def pointer(*parts: str) -> str:
     return "".join("/" + p.replace("~", "~0").replace("/", "~1") for p in parts)
 
 
+def pointer_parts(pointer: str) -> list[str]:
+    """The parts of a JSON pointer."""
+    return [p.replace("~1", "/").replace("~0", "~") for p in pointer.split("/")[1:]]
+
+
 QUARANTINED_FIELD = pointer("metadata", "labels", QUARANTINED_LABEL)
 HOLD_FIELD = pointer("metadata", "labels", HOLD_LABEL)
 SELECTOR_FIELD = pointer("spec", "podSelector", "matchExpressions")

@@ -6,6 +6,7 @@ activity makes them. That activity then says whether the step's outcome is true,
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -126,6 +127,11 @@ class Task(BaseModel):
     """What is to be done, one sentence; names in it come from outside."""
     owner: str = ""
     """Whose task it is, as far as anything says so."""
+
+
+def task_id(step: str, what: str) -> str:
+    """A task's id: the same for the same thing, whenever it is planned, and fit to be typed."""
+    return f"{step}-{hashlib.sha256(what.encode('utf-8', 'backslashreplace')).hexdigest()[:8]}"
 
 
 class TaskDone(BaseModel):

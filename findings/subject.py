@@ -24,7 +24,11 @@ _ARN: Final = re.compile(
     r"(?:(?P<root>root)|(?P<type>user|role|assumed-role|federated-user)/(?P<rest>[A-Za-z0-9+=,.@_/-]{1,600}))"
 )
 _MAIL: Final = re.compile(r"[^\s@]{1,200}@[^\s@.]+(?:\.[^\s@.]+)+")
-_RESERVED: Final = ("system:", "eks:", "aws:", "amazon:", "iam:")
+RESERVED: Final = ("system:", "eks:", "aws:", "amazon:", "iam:")
+"""How the names begin that EKS keeps for its own components; access entries may not use them.
+
+https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html
+"""
 
 
 class SubjectKind(StrEnum):
@@ -152,9 +156,7 @@ def _from_username(user: KubernetesUser) -> Subject | None:
         return Subject(kind=SubjectKind.CLUSTER_ADMIN, name=name)
     if name.startswith(("system:serviceaccount:", "system:node:")):
         return Subject(kind=SubjectKind.UNRESOLVED, name=name)
-    # Access entries may not use these prefixes; EKS keeps them for its own components.
-    # https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html
-    if name.startswith(_RESERVED):
+    if name.startswith(RESERVED):
         return Subject(kind=SubjectKind.SYSTEM, name=name)
     return None
 

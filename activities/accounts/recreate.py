@@ -13,8 +13,9 @@ from activities.accounts.restart import RESTARTED, AccountName
 from activities.accounts.rotation import Rotating
 from activities.accounts.tokens import TOKEN_SECRET
 from activities.doors import Doors
+from activities.node.pods import pods_on
 from activities.steps import Planner, StepRoom
-from clients.paths import list_path
+from activities.user.holders import accounts_at
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
 from plans.model import Change, TargetKind
@@ -42,7 +43,7 @@ class AccountActivities(StepRoom):
         Raises:
             Paused, Throttled, Unavailable: The cluster, not an account, stands in the way; a retry goes on.
         """
-        return self._rotate(request, _named(request))
+        return self._rotate(request, sorted(accounts_at(request)))
 
     @activity.defn(name=ActivityName.ROTATE_ACCOUNTS, no_thread_cancel_exception=True)
     def rotate_accounts(self, request: StepRequest) -> StepOutcome:
@@ -55,7 +56,7 @@ class AccountActivities(StepRoom):
         return self._rotate(request, sorted({*planned, *self._on_nodes(request)}))
 
     def _plan_named(self, request: StepRequest) -> StepPlan:
-        return self._plan(request, _named(request))
+        return self._plan(request, sorted(accounts_at(request)))
 
     def _plan_of_nodes(self, request: StepRequest) -> StepPlan:
         accounts = self._on_nodes(request)
@@ -85,7 +86,7 @@ class AccountActivities(StepRoom):
     def _on_nodes(self, request: StepRequest) -> list[AccountName]:
         found = set()
         for node in (t.name for t in request.step.targets if t.kind is TargetKind.NODE):
-            for pod in self._doors.kubernetes.items(list_path("Pod"), fieldSelector=f"spec.nodeName={node}"):
+            for pod in pods_on(self._doors.kubernetes, node):
                 found.add((str(pod["metadata"]["namespace"]), str(pod["spec"].get("serviceAccountName") or "default")))
         return sorted(found)
 
@@ -99,8 +100,3 @@ def said(changes: Sequence[Change]) -> str:
         (kinds["restart"], "rollout", "restarted"),
     ]
     return ", ".join(f"{n} {what}{'' if n == 1 else 's'} {done}" for n, what, done in parts if n) or "nothing to do"
-
-
-def _named(request: StepRequest) -> list[AccountName]:
-    kind = TargetKind.SERVICE_ACCOUNT
-    return sorted({(t.namespace, t.name) for t in request.step.targets if t.kind is kind})

@@ -10,7 +10,6 @@ Source: https://kubernetes.io/docs/reference/kubectl/generated/kubectl_rollout/k
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ from clients.kubernetes import Kubernetes
 from clients.paths import list_path, object_path
 from contracts.changes import pointer
 from contracts.names import HOLD_LABEL, LABEL_ON, QUARANTINED_LABEL
-from contracts.steps import Task
+from contracts.steps import Task, task_id
 from errors import TargetGone
 from plans.model import Change, ResourceRef
 from plans.observed import PodFacts
@@ -149,11 +148,6 @@ class _Plan:
     def _task(self, what: str, why: str) -> None:
         text = f"Restart {words(what)}: its tokens are worth nothing any more, and {why}."
         self.tasks.append(Task(id=task_id(self._step, what), step=self._step, text=text, owner=words(what)))
-
-
-def task_id(step: str, what: str) -> str:
-    """A task's id: the same for the same thing, whenever it is planned, and fit to be typed."""
-    return f"{step}-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
 
 
 def _pods_of(kubernetes: Kubernetes, account: AccountName) -> Iterator[PodFacts]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from activities.accounts.identity import ACCOUNT, IDENTITY, UID, account, fields_of, missing_fields
-from activities.accounts.restart import AccountName, Restarts, plan_restarts, task_id
+from activities.accounts.restart import AccountName, Restarts, plan_restarts
 from activities.accounts.tokens import ACCOUNT_UID, annotations_of, stale_tokens, token_change, tokens_of
 from activities.assess.policy_file import PolicyFile
 from activities.doors import Doors
@@ -14,7 +14,7 @@ from activities.steps import beat
 from activities.targets import read_targets
 from clients.kubernetes import JsonObject
 from contracts.common import Failure
-from contracts.steps import StepRequest, Task
+from contracts.steps import StepRequest, Task, task_id
 from plans.causes import is_protected
 from plans.model import Change, ResourceRef
 from plans.rulings import matches_any

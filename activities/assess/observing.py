@@ -13,7 +13,7 @@ from activities.assess.bound import BindingReads
 from activities.assess.cluster import ClusterReader
 from activities.assess.identify import Identified, identify_pods
 from activities.assess.images import ImageUse, find_image_use
-from activities.assess.nodes import NodeReads, NodesRead, begin_node_reads
+from activities.assess.nodes import NodesRead, begin_node_reads
 from activities.assess.owners import follow_owners
 from activities.assess.pods import with_workload
 from activities.assess.reading import Reader
@@ -128,12 +128,17 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
         expected = {p.namespace for p in early.pods}
     spaces = {name: _Namespace(reader, name) for name in sorted(expected - {""})}
     facts = reader.start(partial(cluster.facts, sorted(spaces)))
-    bindings = BindingReads(reader, spaces) if _asks_for_bindings(finding) else None
+    paths = _paths(finding)
+    # The user path rotates the accounts of the finding's pods whatever is bound to them.
+    asks_for_bindings = Path.USER not in paths or Path.IMAGE in paths
+    bindings = BindingReads(reader, spaces) if asks_for_bindings else None
     found = early or identify_pods(reader, finding, beat)
     beat()
     targets = frozenset(p.uid for p in found.pods)
-    sharing = _start_sharing(reader, finding, found, targets)
-    nodes = _start_nodes(reader, finding, found)
+    # Containment of pods alone does not wait for the nodes.
+    opens_nodes = Path.NODE in _paths(finding, found)
+    sharing = _start_sharing(reader, finding, found, targets, opens_nodes=opens_nodes)
+    nodes = begin_node_reads(reader, finding, {p.node for p in found.pods}) if opens_nodes else None
     owners = follow_owners(reader, found.pods, found.named)
     beat()
     found.pods = [with_workload(pod, owners.tops) for pod in found.pods]
@@ -148,7 +153,7 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
         if (about.get("metadata") or {}).get("deletionTimestamp"):
             terminating.append(name)
     workloads = owners.workloads(found.named)
-    use = find_image_use(reader, finding, found.pods, workloads, beat) if _opens_images(finding) else None
+    use = find_image_use(reader, finding, found.pods, workloads, beat) if Path.IMAGE in paths else None
     everybody = (*found.pods, *(use.pods if use is not None else ()))
     bound = bindings.bound(everybody) if bindings is not None else ()
     nodes_read = nodes.result() if nodes is not None else NodesRead()
@@ -169,7 +174,7 @@ def observe(reader: Reader, cluster: ClusterReader, finding: Finding, beat: Call
 
 
 def _start_sharing(
-    reader: Reader, finding: Finding, found: Identified, targets: frozenset[str]
+    reader: Reader, finding: Finding, found: Identified, targets: frozenset[str], *, opens_nodes: bool
 ) -> list[tuple[str, Future[str]]]:
     """Begin to ask who else uses the targets' service accounts and, where the node path is open, their nodes."""
     asked: list[tuple[str, Future[str]]] = []
@@ -181,33 +186,19 @@ def _start_sharing(
         what = f"The service account {namespace}/{name}{role} is also used by pods that are no targets"
         task = partial(surroundings.beside, reader.kubernetes, "spec.serviceAccountName", name, namespace, targets)
         asked.append((what, reader.start(task)))
-    if _opens_nodes(finding, found):
+    if opens_nodes:
         for node in sorted({p.node for p in found.pods if p.node})[:_MOST_SHARED]:
             task = partial(surroundings.beside, reader.kubernetes, "spec.nodeName", node, "", targets)
             asked.append((f"The node {node} also runs", reader.start(task)))
     return asked
 
 
-def _start_nodes(reader: Reader, finding: Finding, found: Identified) -> NodeReads | None:
-    """Begin to read the nodes where the node path is open; containment of pods alone does not wait for them."""
-    if not _opens_nodes(finding, found):
-        return None
-    return begin_node_reads(reader, finding, {p.node for p in found.pods})
-
-
-def _opens_nodes(finding: Finding, found: Identified) -> bool:
-    seen = Observed(provenance=Provenance(confirmed=False, reason=""), pods=tuple(found.pods))
-    return any(route.path is Path.NODE for route in routes_of(finding, seen))
-
-
-def _opens_images(finding: Finding) -> bool:
-    return any(route.path is Path.IMAGE for route in routes_of(finding))
-
-
-def _asks_for_bindings(finding: Finding) -> bool:
-    # The user path rotates the accounts of the finding's pods whatever is bound to them.
-    paths = {route.path for route in routes_of(finding)}
-    return Path.USER not in paths or Path.IMAGE in paths
+def _paths(finding: Finding, found: Identified | None = None) -> frozenset[Path]:
+    """The paths that open for a finding: by what it says alone, or with the pods that were found for it."""
+    seen = None
+    if found is not None:
+        seen = Observed(provenance=Provenance(confirmed=False, reason=""), pods=tuple(found.pods))
+    return frozenset(route.path for route in routes_of(finding, seen))
 
 
 def _accounts(finding: Finding) -> set[tuple[str, str]]:

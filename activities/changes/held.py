@@ -24,7 +24,7 @@ from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import list_path, object_path
 from contracts.names import HELD_LABEL, LABEL_ON
 from errors import Conflict, FirebreakError, TargetGone
-from plans.model import Change
+from plans.model import Change, ResourceRef
 
 _log = structlog.get_logger(__name__)
 
@@ -165,6 +165,11 @@ class HeldChanges:
                 _log.warning("a record of a held change cannot be read", record=live["metadata"]["name"])
             else:
                 yield record
+
+    def change_of(self, resource: ResourceRef) -> Change | None:
+        """The change that stands on a resource, of another incident or an earlier run: it knows what was before."""
+        found = (r.change for r in self.all() if not r.releasing)
+        return next((c for c in found if c.resource == resource), None)
 
     def for_aims(self, aims: Iterable[str]) -> list[Change]:
         """The changes that others have made already for one of these aims.

@@ -14,8 +14,8 @@ from temporalio import activity
 from activities.assess.provenance import contradiction, parsed
 from activities.changes.kinds import kind_of
 from activities.configuration.finding_filter import KIND, detector_of, filter_value
+from activities.isolation.walk import failure_of
 from activities.steps import Planner, StepRoom
-from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
 from errors import FirebreakError, PolicyRefusal, Throttled, Unavailable
@@ -99,5 +99,4 @@ class SuppressActivities(StepRoom):
 
 
 def _blocked(request: StepRequest, error: FirebreakError) -> StepPlan:
-    target = request.step.targets[0].name
-    return StepPlan(failures=(Failure(step=STEP, target=target, code=error.code, message=error.message),), blocked=True)
+    return StepPlan(failures=(failure_of(STEP, request.step.targets[0].name, error),), blocked=True)

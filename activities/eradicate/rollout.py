@@ -10,7 +10,7 @@ from temporalio import activity
 from activities.doors import Doors
 from activities.eradicate.progress import RolloutState, Stage, is_new, is_ready, pod_selector, rollout_state, trouble
 from activities.isolation.objects import check_uid
-from activities.isolation.walk import stop_if_cancelled
+from activities.isolation.walk import failure_of, stop_if_cancelled
 from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import list_path, object_path
 from contracts.activities import RolloutRequest, RolloutResult
@@ -134,7 +134,7 @@ class _Watch:
         return None
 
     def _fail(self, ref: ResourceRef, error: FirebreakError) -> None:
-        self.failures.append(Failure(step=self._step, target=str(ref), code=error.code, message=error.message))
+        self.failures.append(failure_of(self._step, ref, error))
 
 
 def _waited() -> float:

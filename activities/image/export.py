@@ -12,13 +12,14 @@ from typing import Final
 
 from temporalio import activity
 
+from activities.custody import store_entries
 from activities.doors import Doors
 from activities.image.evidence import EntryMaker, blob_key, complete_key, folder, present
 from activities.image.manifest import Parsed, Part, parse
 from activities.image.registry import owner_tasks, sort_images
 from activities.isolation.walk import SYSTEMIC, failure_of
 from activities.steps import Planner, StepRoom, beat
-from contracts.common import Failure, StoredList
+from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
 from errors import Conflict, EvidenceError, FirebreakError, InputError, TargetGone
@@ -86,7 +87,7 @@ class ExportActivities(StepRoom):
             summary="; ".join(s for s in (kept, missing, left) if s) or "no image could be copied",
             failures=tuple(failures),
             tasks=owner_tasks(request, others, "Keep a copy of"),
-            entries=self._listed(request, entries),
+            entries=store_entries(self._doors.store, request.incident, "image-export", entries),
             artefacts=sum(e.collected for e in entries),
         )
 
@@ -98,15 +99,6 @@ class ExportActivities(StepRoom):
         if status != "ACTIVE":
             raise Conflict(f"{image.name} is {status.lower()} in ECR; it can be copied once it is restored")
         return False
-
-    def _listed(self, request: StepRequest, entries: list[Entry]) -> StoredList | None:
-        """The entries as a list in the store; its name follows from its content, so a repetition cannot collide."""
-        if not entries:
-            return None
-        data = b"".join(e.line() + b"\n" for e in entries)
-        name = f"image-export-{hashlib.sha256(data).hexdigest()[:16]}"
-        stored = self._doors.store.create(f"{request.incident.evidence_prefix}/entries/{name}.jsonl", data)
-        return StoredList(key=stored.key, sha256=stored.sha256, count=len(entries), size=stored.size)
 
 
 class _Copy:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from contracts.steps import StepRequest, Task
+from contracts.steps import StepRequest, Task, task_id
 from plans.images import EcrImage, ecr_image, repository_of, shown
 from plans.situation import words
 from settings import Settings
@@ -37,10 +36,9 @@ def owner_tasks(request: StepRequest, names: Iterable[str], what: str) -> tuple[
     tasks = []
     for name in names:
         registry = repository_of(name).partition("/")[0]
-        digest = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:8]
         tasks.append(
             Task(
-                id=f"{request.step.step}-{digest}",
+                id=task_id(request.step.step, name),
                 step=request.step.step,
                 text=f"{what} the image {shown(name)} in its registry, which Firebreak may not change.",
                 owner=words(registry),

@@ -7,7 +7,6 @@ a clean image.
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -15,6 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from temporalio import activity
 
+from activities.assess.nodes import instance_of
+from activities.custody import store_entries
 from activities.doors import Doors
 from activities.image.evidence import EntryMaker
 from activities.image.registry import owner_tasks, sort_images
@@ -31,7 +32,6 @@ from plans.images import EcrImage, shown
 from plans.situation import listed, words
 
 _PENDING: Final = ("IN_PROGRESS", "PENDING", "RUNNING")
-_INSTANCE: Final = re.compile(r"aws:///[a-z0-9-]+/(i-[0-9a-f]{8,17})", re.ASCII)
 _MOST_NODES: Final = 5
 _PATIENT_ATTEMPTS: Final = 5
 """A service that is silent for longer than so many attempts is recorded as silent: the image is not to wait for it."""
@@ -139,11 +139,11 @@ class ScanActivities(StepRoom):
 
     def _of_node(self, node: str) -> _Scanned:
         live = self._doors.kubernetes.get(object_path("Node", "", node))
-        match = _INSTANCE.fullmatch(str((live.get("spec") or {}).get("providerID") or ""))
-        if match is None:
+        instance = instance_of(live)
+        if not instance:
             return _Scanned(f"node {words(node)}: no instance of EC2, so no malware scan", node, "malware-scan")
         settings, guardduty = self._doors.settings, self._doors.aws.guardduty
-        arn = f"arn:{_partition(settings.region)}:ec2:{settings.region}:{settings.account}:instance/{match[1]}"
+        arn = f"arn:{_partition(settings.region)}:ec2:{settings.region}:{settings.account}:instance/{instance}"
         detector = settings.detector_id or guardduty.detector_id()
         scans = guardduty.malware_scans(detector, arn)
         about = "last malware scan"
@@ -154,7 +154,7 @@ class ScanActivities(StepRoom):
         scans = self._wait(scans, _malware_status, lambda: guardduty.malware_scans(detector, arn))
         result = ((scans[0].get("ScanResultDetails") or {}).get("ScanResult") or "") if scans else ""
         said = {"CLEAN": "nothing found", "INFECTED": "malware found"}.get(result, _malware_status(scans).lower())
-        return _Scanned(f"node {words(node)} ({match[1]}): {about}: {said}", node, "malware-scan", scans)
+        return _Scanned(f"node {words(node)} ({instance}): {about}: {said}", node, "malware-scan", scans)
 
     def _wait(self, answer: Any, status: Callable[[Any], str], look: Callable[[], Any]) -> Any:
         end = time.monotonic() + self._patience
@@ -181,12 +181,7 @@ class ScanActivities(StepRoom):
             name = hashlib.sha256(data).hexdigest()
             stored = store.create(f"{prefix}/images/scans/{one.kind}-{name}.json", data)
             entries.append(maker.collected(stored, prefix, one.kind, "ECR and GuardDuty", one.name, one.sentence))
-        if not entries:
-            return None
-        data = b"".join(e.line() + b"\n" for e in entries)
-        key = f"{prefix}/entries/image-scan-{hashlib.sha256(data).hexdigest()[:16]}.jsonl"
-        stored = store.create(key, data)
-        return StoredList(key=stored.key, sha256=stored.sha256, count=len(entries), size=stored.size)
+        return store_entries(store, request.incident, "image-scan", entries)
 
 
 def _ecr_status(answer: Any) -> str:

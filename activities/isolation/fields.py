@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clients.kubernetes import JsonObject
+from contracts.changes import pointer_parts
 
 UID_FIELD = "/metadata/uid"
 
@@ -20,7 +21,7 @@ UID_FIELD = "/metadata/uid"
 def field_value(obj: JsonObject, pointer: str) -> Any:
     """The value at a JSON pointer; None when it, or anything above it, is absent."""
     here: Any = obj
-    for part in _parts(pointer):
+    for part in pointer_parts(pointer):
         if isinstance(here, dict):
             here = here.get(part)
         elif isinstance(here, list) and part.isdecimal() and int(part) < len(here):
@@ -41,9 +42,9 @@ def patch_operations(live: JsonObject, values: Mapping[str, Any]) -> list[JsonOb
     made: dict[str, dict[str, Any]] = {}
     for pointer, new in values.items():
         old = field_value(live, pointer)
-        parent, name = _split(pointer)
+        parent = pointer.rpartition("/")[0]
         if old is None and field_value(live, parent) is None:
-            made.setdefault(parent, {}).update({} if new is None else {name: new})
+            made.setdefault(parent, {}).update({} if new is None else {pointer_parts(pointer)[-1]: new})
             continue
         operations.append({"op": "test", "path": pointer, "value": old})
         if new == old:
@@ -63,12 +64,3 @@ def patch_operations(live: JsonObject, values: Mapping[str, Any]) -> list[JsonOb
 def labels_of(obj: JsonObject) -> dict[str, str]:
     """The labels of an object."""
     return obj["metadata"].get("labels") or {}
-
-
-def _parts(pointer: str) -> list[str]:
-    return [p.replace("~1", "/").replace("~0", "~") for p in pointer.split("/")[1:]]
-
-
-def _split(pointer: str) -> tuple[str, str]:
-    parent, _, name = pointer.rpartition("/")
-    return parent, name.replace("~1", "/").replace("~0", "~")

@@ -16,13 +16,13 @@ from activities.collect.rights import granted_to
 from activities.collect.shared import failed
 from activities.node.case import NodeCase, NodeCollection, names_of
 from activities.steps import Planner, StepRoom
+from activities.user.account_roles import ANNOTATION
 from clients.kubernetes import JsonObject
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
 from errors import FirebreakError
 from plans.situation import listed
 
-_ROLE: Final = "eks.amazonaws.com/role-arn"
 _CONTAINERS: Final = ("containers", "initContainers", "ephemeralContainers")
 _WIDE: Final = ("secrets", "pods", "*")
 """Resources by which an account reaches further: what it reads, or what it runs."""
@@ -87,7 +87,7 @@ def _iam_roles(case: NodeCase, namespace: str, name: str) -> JsonObject:
     roles: JsonObject = {}
     try:
         account = case.shared.object("ServiceAccount", namespace, name)
-        roles["annotation"] = (account["metadata"].get("annotations") or {}).get(_ROLE)
+        roles["annotation"] = (account["metadata"].get("annotations") or {}).get(ANNOTATION)
     except FirebreakError as error:
         roles["annotation_error"] = failed(error)
     try:

@@ -21,9 +21,8 @@ from activities.isolation.selectors import matches
 from activities.isolation.walk import SYSTEMIC, failure_of
 from activities.node.cordon import UNSCHEDULABLE, cordon_change
 from activities.node.machine import live_node
-from activities.node.pods import NodePods, pod_name, sorted_pods
+from activities.node.pods import NodePods, evidence_uids, pod_name, sorted_pods
 from activities.steps import Planner, StepRoom, beat
-from activities.targets import read_targets
 from clients.kubernetes import JsonObject
 from clients.paths import list_path, object_path
 from contracts.common import Failure
@@ -83,8 +82,9 @@ class DrainActivities(StepRoom):
         gone: set[str] = set()
         seen: set[str] = set()
         refused: dict[str, FirebreakError] = {}
+        evidence = evidence_uids(self._doors.store, request)
         while True:
-            leaving = self._pods(target, request).leaving
+            leaving = sorted_pods(self._doors.kubernetes, target.name, evidence).leaving
             left = {p["metadata"]["uid"] for p in leaving}
             gone |= seen - left
             seen |= left
@@ -140,10 +140,6 @@ class DrainActivities(StepRoom):
             if (selector := b["spec"].get("selector")) is not None and matches(selector, labels_of(pod))
         ]
 
-    def _pods(self, target: Target, request: StepRequest) -> NodePods:
-        evidence = {p.uid for p in read_targets(self._doors.store, request.pods)}
-        return sorted_pods(self._doors.kubernetes, target.name, evidence)
-
     def _plan(self, request: StepRequest) -> StepPlan:
         changes: list[Change] = []
         notes: list[str] = []
@@ -154,7 +150,8 @@ class DrainActivities(StepRoom):
                 continue
             if not (before := field_value(node, UNSCHEDULABLE)):
                 changes.append(cordon_change(request.step.step, target.name, target.uid, before))
-            pods = self._pods(target, request)
+            evidence = evidence_uids(self._doors.store, request)
+            pods = sorted_pods(self._doors.kubernetes, target.name, evidence)
             changes += _evictions(request.step.step, target, pods.leaving)
             notes += self._notes(target, pods)
         return StepPlan(

@@ -16,7 +16,7 @@ from activities.node.cordon import verdict_without_targets
 from activities.node.groups import ISOLATION_GROUP, UNTRACKED_GROUP, Groups
 from activities.node.kinds import GROUPS, groups_of
 from activities.node.machine import Machine, look, look_at_all
-from activities.node.pods import pods_on
+from activities.node.pods import pod_name, pods_on
 from activities.steps import Planner, StepRoom
 from contracts.names import ActivityName
 from contracts.states import Containment
@@ -116,9 +116,8 @@ class IsolateNodeActivities(StepRoom):
             "cluster calls the node not ready, and evicts its pods after five minutes.",
         ]
         if apart := [p for p in pods if _BRANCH in (p["metadata"].get("annotations") or {})]:
-            names = [f"{p['metadata']['namespace']}/{p['metadata']['name']}" for p in apart]
             notes.append(
                 f"Pods on {machine.name} with security groups of their own have interfaces that stay as they are: "
-                f"{words(listed(names))}."
+                f"{words(listed([pod_name(p) for p in apart]))}."
             )
         return notes

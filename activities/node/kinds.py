@@ -22,6 +22,7 @@ from activities.doors import Doors
 from activities.node.groups import ISOLATION_GROUP, UNTRACKED_GROUP, Groups
 from activities.node.machine import ENDING, tags_of
 from clients.kubernetes import JsonObject
+from contracts.changes import pointer_parts
 from errors import Conflict, FirebreakError, InputError, TargetGone
 from plans.model import ResourceRef
 
@@ -177,7 +178,7 @@ def groups_of(interface: JsonObject) -> list[str]:
 def _tag(field: str) -> str:
     if not field.startswith(_TAG):
         raise InputError("field", f"{PROTECTED} or {_TAG}<key>", field)
-    return field.removeprefix(_TAG).replace("~1", "/").replace("~0", "~")
+    return pointer_parts(field)[-1]
 
 
 register("Instance", InstanceKind)

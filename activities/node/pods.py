@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 from activities.assess.reading import controller_of
 from activities.isolation.fields import labels_of
+from activities.targets import read_targets
 from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import list_path
 from contracts.names import HOLD_LABEL, LABEL_ON
+from contracts.steps import StepRequest
+from evidence.store import EvidenceStore
 
 _MIRROR = "kubernetes.io/config.mirror"
 _OVER = ("Succeeded", "Failed")
@@ -45,6 +48,11 @@ def sorted_pods(kubernetes: Kubernetes, node: str, evidence: Collection[str]) ->
         else:
             found.leaving.append(pod)
     return found
+
+
+def evidence_uids(store: EvidenceStore, request: StepRequest) -> frozenset[str]:
+    """The pods that an incident contains: whatever becomes of their node, their evidence goes before."""
+    return frozenset(p.uid for p in read_targets(store, request.pods))
 
 
 def pod_name(pod: JsonObject) -> str:

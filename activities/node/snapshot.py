@@ -96,10 +96,11 @@ class SnapshotActivities(StepRoom):
     def _begin(self, machine: Machine, request: StepRequest) -> None:
         ec2 = self._doors.aws.ec2
         have = taken(ec2, request.incident)
-        missing = [v["VolumeId"] for v in ec2.volumes(machine.instance_id) if v["VolumeId"] not in have]
+        volumes = [v["VolumeId"] for v in ec2.volumes(machine.instance_id)]
+        missing = [v for v in volumes if v not in have]
         tags = {_TAG: tag_of(request.incident), _NODE_TAG: machine.target.uid or machine.instance_id}
         text = "Firebreak: evidence of a compromised node"
-        if missing and not have.keys() & {v["VolumeId"] for v in ec2.volumes(machine.instance_id)}:
+        if missing and len(missing) == len(volumes):
             # All of one moment, which single ones cannot be.
             ec2.snapshot_all(machine.instance_id, text, tags)
             return

@@ -11,22 +11,20 @@ from datetime import timedelta
 
 from temporalio import activity
 
-from activities.changes.kinds import kind_of
 from activities.doors import Doors
 from activities.isolation.holders import holders_of, name_holders, others
 from activities.isolation.walk import failure_of
 from activities.node.ending import REGISTERED, STATE, TERMINATED, Way, way_of
 from activities.node.kinds import PROTECTED
 from activities.node.machine import Machine, look
-from activities.node.pods import NodePods, pod_name, sorted_pods
+from activities.node.pods import NodePods, evidence_uids, pod_name, sorted_pods
 from activities.node.snapshot import incomplete
 from activities.steps import Planner, StepRoom, beat
-from activities.targets import read_targets
 from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
 from errors import Conflict, FirebreakError, PolicyRefusal, TargetGone
-from plans.model import Change, ResourceRef, Target
+from plans.model import Change, ResourceRef
 from plans.situation import listed, words
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
@@ -94,11 +92,7 @@ class TerminateActivities(StepRoom):
     def _let_go(self, request: StepRequest) -> None:
         """What was changed of something that is gone is held by nobody any more."""
         for change in request.made:
-            if not (change.held and change.step.startswith("node.")):
-                continue
-            try:
-                kind_of(self._doors, change.resource.kind).read(change.resource, tuple(change.after))
-            except TargetGone:
+            if change.held and change.step.startswith("node.") and self._engine.gone(change):
                 self._engine.held.leave(change, request.incident.workflow_id, lambda _: "")
 
     # Planning
@@ -116,7 +110,8 @@ class TerminateActivities(StepRoom):
             if machine.ended:
                 notes.append(f"The instance {machine.instance_id} of {machine.name} is {machine.state} already.")
             else:
-                pods = self._pods(target, request)
+                evidence = evidence_uids(self._doors.store, request)
+                pods = sorted_pods(self._doors.kubernetes, target.name, evidence)
                 failures += [failure_of(step, machine.name, e) for e in self._not_yet(machine, pods, request)]
                 way = way_of(self._doors, machine.instance_id)
                 changes += self._machine_changes(step, machine, way)
@@ -162,10 +157,6 @@ class TerminateActivities(StepRoom):
                 yield Conflict(
                     f"the pod {words(pod_name(pod))} is evidence of another incident: {name_holders(foreign)}"
                 )
-
-    def _pods(self, target: Target, request: StepRequest) -> NodePods:
-        evidence = {p.uid for p in read_targets(self._doors.store, request.pods)}
-        return sorted_pods(self._doors.kubernetes, target.name, evidence)
 
 
 def _registration(step: str, machine: Machine) -> Change:

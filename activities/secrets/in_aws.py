@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from activities.accounts.restart import task_id
 from activities.doors import Doors
 from activities.secrets.providers import Source, managed_source
 from activities.secrets.read_in_aws import ReadInAws, read_in_aws
 from activities.user.principals import Principal, principal_in
-from contracts.steps import StepRequest, Task
+from contracts.steps import StepRequest, Task, task_id
 from errors import FirebreakError, Throttled, Unavailable
 from findings.subject import Subject, SubjectKind
 from plans.model import Change

@@ -1,9 +1,7 @@
 """Which Secrets an identity can read, or could before this incident cut it off. The API server itself is asked.
 
-A SubjectAccessReview answers for anybody, without impersonation. What the path has taken away already is read from its
-own record: the roles behind the bindings that it edited. Values are never asked for.
-
-Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access and guide U7.
+What the path has taken away already is read from its own record: the roles behind the bindings that it edited. Values
+are never asked for (guide U7).
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from activities.access_review import access_review
 from activities.doors import Doors
 from activities.secrets.taken import Identity, taken_away, with_lost_groups
 from clients.kubernetes import JsonObject
@@ -138,15 +137,5 @@ def _any_allowed(doors: Doors, who: Identity, namespace: str, name: str) -> bool
 
 
 def _allowed(doors: Doors, who: Identity, verb: str, namespace: str, name: str) -> bool:
-    attributes = {"verb": verb, "group": "", "resource": "secrets", "namespace": namespace, "name": name}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": who.username,
-            "groups": list(who.groups),
-            "resourceAttributes": {k: v for k, v in attributes.items() if v},
-        },
-    }
-    answer = doors.kubernetes.create(list_path("SubjectAccessReview"), review, control=True)
-    return bool((answer.get("status") or {}).get("allowed"))
+    asked = {"verb": verb, "resource": "secrets", "namespace": namespace, "name": name}
+    return access_review(doors.kubernetes, who.username, who.groups, **asked).allowed

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from activities.accounts.restart import AccountName, task_id
+from activities.accounts.restart import AccountName
 from activities.accounts.tokens import ACCOUNT_NAME, TOKEN_TYPE, annotations_of
 from activities.doors import Doors
 from activities.secrets.in_aws import sort_in_aws
@@ -21,7 +21,7 @@ from activities.secrets.readers import (
 )
 from clients.kubernetes import JsonObject
 from clients.paths import list_path
-from contracts.steps import StepRequest, Task
+from contracts.steps import StepRequest, Task, task_id
 from findings.subject import Subject, SubjectKind, subjects_of
 from plans.model import Change, TargetKind
 from plans.situation import NEVER_TOUCHED, listed, words

@@ -7,7 +7,6 @@ their own.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from temporalio import activity
 
 from activities.bindings import Matches, without_subject
+from activities.isolation.walk import failure_of
 from activities.steps import Made, Planner, StepRoom, beat
 from activities.user import refusals, verdict
 from activities.user.aws_auth import changes_without
@@ -25,8 +25,8 @@ from clients.kubernetes import JsonObject
 from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.states import Containment
-from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
-from errors import FirebreakError, InputError, PolicyRefusal, TargetGone
+from contracts.steps import StepOutcome, StepPlan, StepRequest, Task, task_id
+from errors import InputError, PolicyRefusal, TargetGone
 from findings.subject import SubjectKind
 from plans.model import Change
 from plans.situation import words
@@ -98,7 +98,7 @@ class AccessActivities(StepRoom):
         try:
             changes += changes_without(cluster.auth, [r for r in ways.rows if r.arn not in nodes], step)
         except InputError as error:
-            failures.append(Failure(step=step, target="kube-system/aws-auth", code=error.code, message=error.message))
+            failures.append(failure_of(step, "kube-system/aws-auth", error))
         for entry in ways.entries:
             if entry.type != STANDARD:
                 failures.append(_refused_entry(step, entry.arn, entry.type))
@@ -116,7 +116,7 @@ class AccessActivities(StepRoom):
             return StepPlan(skip="No binding names any of its groups.")
         refused = refusals.of_groups(cluster, frozenset(_groups(request)))
         if refused:
-            return StepPlan(failures=(_failure(request.step.step, "groups", PolicyRefusal(refused)),), blocked=True)
+            return StepPlan(failures=(failure_of(request.step.step, "groups", PolicyRefusal(refused)),), blocked=True)
         return StepPlan(
             changes=tuple(without_subject(b, matches, request.step.step) for b in bound),
             notes=tuple(verdict.group_notes(cluster, _groups(request), bound)),
@@ -192,9 +192,8 @@ def _tasks(step: str, cuts: list[_Cut]) -> Iterable[Task]:
         if provider is None and subject.kind is not SubjectKind.OIDC_USER:
             continue
         issuer = words(provider.issuer) if provider is not None else "its identity provider"
-        digest = hashlib.sha256(subject.username.encode("utf-8", "replace")).hexdigest()[:8]
         yield Task(
-            id=f"{step}-{digest}",
+            id=task_id(step, subject.username),
             step=step,
             text=f"Reset the credentials of {words(subject.username)} at {issuer} and end the sessions there: "
             "EKS cannot revoke one user of a provider.",
@@ -203,20 +202,17 @@ def _tasks(step: str, cuts: list[_Cut]) -> Iterable[Task]:
 
 
 def _refusal(step: str, cut: _Cut) -> Failure:
-    return _failure(step, cut.ways.subject.username or cut.ways.subject.name, PolicyRefusal(cut.refused))
+    subject = cut.ways.subject
+    return failure_of(step, words(subject.username or subject.name), PolicyRefusal(cut.refused))
 
 
 def _refused_row(step: str, arn: str) -> Failure:
     error = PolicyRefusal(f"Nodes join the cluster by the row of {words(arn)} in aws-auth: it is never removed.")
-    return _failure(step, f"aws-auth {arn}", error)
+    return failure_of(step, words(f"aws-auth {arn}"), error)
 
 
 def _refused_entry(step: str, arn: str, kind: str) -> Failure:
     error = PolicyRefusal(
         f"The access entry of {words(arn)} is of type {words(kind)}, not STANDARD: it is never changed."
     )
-    return _failure(step, arn, error)
-
-
-def _failure(step: str, target: str, error: FirebreakError) -> Failure:
-    return Failure(step=step, target=words(target), code=error.code, message=error.message)
+    return failure_of(step, words(arn), error)

@@ -19,7 +19,7 @@ from activities.user.aws_auth_text import Row, Taken, rows_of, with_rows, withou
 from activities.user.principals import Principal, principal_of
 from clients.kubernetes import JsonObject, Kubernetes
 from clients.paths import object_path
-from contracts.changes import pointer
+from contracts.changes import pointer, pointer_parts
 from contracts.common import Failure
 from errors import Conflict, InputError, TargetGone
 from plans.model import Change, ResourceRef
@@ -111,7 +111,7 @@ def changes_without(auth: AwsAuth, rows: Iterable[AuthRow], step: str) -> list[C
 
 def arn_of(change: Change) -> str:
     """The ARN whose rows a change takes out."""
-    return next(iter(change.after)).rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+    return pointer_parts(next(iter(change.after)))[-1]
 
 
 def usernames_in(change: Change) -> list[str]:
@@ -209,8 +209,8 @@ def _row(row: Any) -> Row:
 
 
 def _parts(field: str) -> tuple[str, str]:
-    _, _, section, arn = field.split("/", 3)
-    return section, arn.replace("~1", "/").replace("~0", "~")
+    _, section, arn = pointer_parts(field)
+    return section, arn
 
 
 def _hash(text: str) -> str:

@@ -13,12 +13,13 @@ from typing import Final
 from temporalio import activity
 
 from activities.doors import Doors
+from activities.isolation.walk import SYSTEMIC, failure_of
 from activities.steps import Planner, StepRoom, beat
 from activities.user.holders import ROLE, Holder, Holders
 from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
-from errors import FirebreakError, Paused, TargetGone, Throttled, Unavailable
+from errors import FirebreakError, TargetGone
 from findings.model import Finding
 from plans.situation import words
 
@@ -72,11 +73,10 @@ class InvestigateActivities(StepRoom):
                 said.append(self._investigate(graph, holder, request.finding))
             except TargetGone:
                 said.append(f"{holder} does not exist any more")
-            except (Paused, Throttled, Unavailable):
+            except SYSTEMIC:
                 raise
             except FirebreakError as error:
-                step = request.step.step
-                failures.append(Failure(step=step, target=str(holder), code=error.code, message=error.message))
+                failures.append(failure_of(request.step.step, str(holder), error))
         return StepOutcome(complete=not failures, summary="; ".join(said)[:600], failures=tuple(failures))
 
     def _plan(self, request: StepRequest) -> StepPlan:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from activities.changes.kinds import Values, register
 from activities.user.principals import Principal, own_text, principal_of, renders
 from clients.aws.eks import Eks
-from contracts.changes import pointer
+from contracts.changes import pointer, pointer_parts
 from errors import Conflict, InputError, PolicyRefusal, TargetGone
 from plans.model import Change, ResourceRef
 from plans.situation import words
@@ -230,7 +230,7 @@ def _field(policy_arn: str) -> str:
 
 
 def _arn(field: str) -> str:
-    return field.removeprefix(_POLICY).replace("~1", "/").replace("~0", "~")
+    return pointer_parts(field)[-1]
 
 
 def _scope(scope: Any) -> AccessScopeTypeDef:

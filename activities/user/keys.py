@@ -9,6 +9,7 @@ from typing import Final
 from temporalio import activity
 
 from activities.doors import Doors
+from activities.isolation.walk import failure_of
 from activities.steps import Planner, StepRoom
 from activities.user import kinds
 from activities.user.holders import USER, Holder, Holders
@@ -18,7 +19,7 @@ from activities.user.trace import Caller, trace
 from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
-from errors import FirebreakError, Forbidden, PolicyRefusal
+from errors import Forbidden, PolicyRefusal
 from findings.model import Finding
 from plans.model import Change, ResourceRef
 from plans.situation import clause, words
@@ -123,7 +124,7 @@ class KeyActivities(StepRoom):
             try:
                 change, note = self._deactivation(request, holder)
             except (PolicyRefusal, Forbidden) as error:
-                failures.append(_failure(request, holder, error))
+                failures.append(failure_of(request.step.step, str(holder), error))
                 continue
             changes += [change] if change is not None else []
             notes += [note] if note else []
@@ -143,7 +144,7 @@ class KeyActivities(StepRoom):
         if status is None:
             return None, note
         ref = _ref(holder)
-        recorded = self._recorded(ref)
+        recorded = self._engine.held.change_of(ref)
         if recorded is not None:
             return recorded.model_copy(update={"step": request.step.step}), "Another incident has switched it off."
         if status == _INACTIVE:
@@ -167,7 +168,7 @@ class KeyActivities(StepRoom):
                 if status == "Active":
                     raise PolicyRefusal(f"The key {words(holder.key_id)} is Active; only one switched off is deleted")
             except (PolicyRefusal, Forbidden) as error:
-                failures.append(_failure(request, holder, error))
+                failures.append(failure_of(request.step.step, str(holder), error))
                 continue
             notes += [note] if note else []
             if status is not None:
@@ -177,11 +178,6 @@ class KeyActivities(StepRoom):
         return StepPlan(
             changes=tuple(changes), failures=tuple(failures), blocked=bool(failures), skip=skip, notes=tuple(notes)
         )
-
-    def _recorded(self, ref: ResourceRef) -> Change | None:
-        """The change of another incident, or of an earlier run, on the same key, which knows what was before it."""
-        found = (r.change for r in self._engine.held.all() if not r.releasing)
-        return next((c for c in found if c.resource == ref), None)
 
 
 def _ref(holder: Holder, kind: str = "AccessKey") -> ResourceRef:
@@ -203,10 +199,6 @@ def _rotation(request: StepRequest, key: ResourceRef) -> Task:
     return Task(
         id=f"{request.step.step}-{key.name[-8:].lower()}", step=request.step.step, text=text, owner=key.namespace
     )
-
-
-def _failure(request: StepRequest, holder: Holder, error: FirebreakError) -> Failure:
-    return Failure(step=request.step.step, target=str(holder), code=error.code, message=error.message)
 
 
 def _listed(keys: list[ResourceRef]) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from temporalio import activity
 
 from activities.doors import Doors
-from activities.isolation.walk import SYSTEMIC
+from activities.isolation.walk import SYSTEMIC, failure_of
 from activities.steps import Planner, StepRoom
 from activities.user import kinds
 from activities.user.account_roles import AccountRoles, Found, Role
@@ -23,7 +23,7 @@ from activities.user.settled import settled
 from contracts.common import Failure
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
-from errors import FirebreakError
+from errors import Conflict, FirebreakError
 from plans.model import Change, ResourceRef
 from plans.situation import listed, words
 
@@ -60,7 +60,10 @@ class PodRoleActivities(StepRoom):
             complete=not broken and not made.failures,
             summary=f"{made.stand} way{'' if made.stand == 1 else 's'} to a role closed"
             "; IAM may take some minutes, and sessions issued already are ended by revoke_sessions",
-            failures=(*made.failures, *(_failed(request, b, "it does not stand as it was left") for b in broken)),
+            failures=(
+                *made.failures,
+                *(failure_of(request.step.step, b, Conflict("it does not stand as it was left")) for b in broken),
+            ),
             tasks=tuple(tasks),
         )
 
@@ -76,7 +79,7 @@ class PodRoleActivities(StepRoom):
             except SYSTEMIC:
                 raise
             except FirebreakError as error:
-                failures.append(_failed(request, who, error.message, error))
+                failures.append(failure_of(request.step.step, who, error))
                 continue
             if not found.roles:
                 notes.append(f"No IAM role is given to {who}.")
@@ -136,9 +139,3 @@ def _for_owner(request: StepRequest, role: Role) -> Task:
     number = cut_sid(step, role.arn)[-8:]
     text = f"Take the cluster's service account out of the trust of {words(role.arn)} and end the role's sessions."
     return Task(id=f"{step}-{number}", step=step, text=text, owner="the other account")
-
-
-def _failed(request: StepRequest, target: str, message: str, error: FirebreakError | None = None) -> Failure:
-    return Failure(
-        step=request.step.step, target=target, code=error.code if error is not None else "Conflict", message=message
-    )

@@ -34,6 +34,8 @@ _MOST_PLACEHOLDERS: Final = 4
 LEAST_LITERAL: Final = 2
 """A template with less text of its own, such as `{{SessionName}}`, fits anybody's name. In a row it can be that; in an
 access entry a colon has to stand before it: https://docs.aws.amazon.com/eks/latest/userguide/set-custom-username.html"""
+SERVICE_LINKED: Final = "/aws-service-role/"
+"""The path of roles that services of AWS made for themselves."""
 _PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov")
 
 

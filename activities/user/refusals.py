@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from activities.doors import Doors
 from activities.user.admins import administers, remaining
-from activities.user.principals import principal_of
+from activities.user.principals import SERVICE_LINKED, principal_of
 from activities.user.ways import Cluster, Ways
+from findings.subject import RESERVED
 from plans.causes import is_protected
 from plans.policy import Policy
 from plans.situation import words
-
-_RESERVED: Final = ("system:", "eks:", "aws:", "amazon:", "iam:")
-_LINKED: Final = "/aws-service-role/"
 
 
 def of_subject(doors: Doors, cluster: Cluster, ways: Ways, all_ways: list[Ways], *, changes: bool) -> str:
@@ -30,7 +26,7 @@ def of_subject(doors: Doors, cluster: Cluster, ways: Ways, all_ways: list[Ways],
         changes: Whether anything is to be taken from it; one that has nothing left cannot be the last administrator.
     """
     subject = ways.subject
-    if subject.username.startswith(_RESERVED):
+    if subject.username.startswith(RESERVED):
         return f"{words(subject.username)} is one of the cluster's own names: it is not cut off."
     if not ways.principals and not subject.username:
         return f"The finding names no user of the cluster for {words(subject.name)}."
@@ -60,7 +56,7 @@ def _newly_protected(ways: Ways) -> str:
     names = {str(p.name): [p.name] for p in ways.principals if p.name not in seen}
     for arn in [*(e.arn for e in ways.entries), *(r.arn for r in ways.rows)]:
         principal = principal_of(arn)
-        if _LINKED in arn:
+        if SERVICE_LINKED in arn:
             return arn
         if principal is not None and principal.name not in seen:
             names.setdefault(principal.name, []).append(arn)

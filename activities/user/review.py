@@ -16,16 +16,16 @@ from typing import Any, Final, NamedTuple
 from temporalio import activity
 
 from activities.collect.redact import REDACTED
-from activities.custody import activity_name
+from activities.custody import activity_name, store_entries
 from activities.doors import Doors
 from activities.steps import Planner, StepRoom, beat
 from activities.user.holders import KEYLESS
 from activities.user.principals import subjects_in
 from activities.user.trace import record_of
 from clients.aws.cloudtrail import Attribute
-from contracts.common import IncidentKey, StoredList
+from contracts.common import IncidentKey
 from contracts.names import ActivityName
-from contracts.steps import StepOutcome, StepPlan, StepRequest, Task
+from contracts.steps import StepOutcome, StepPlan, StepRequest, Task, task_id
 from errors import FirebreakError, Forbidden, InputError
 from evidence.entry import Entry, EntrySubject, canonical
 from findings.model import Finding
@@ -83,7 +83,7 @@ class ReviewActivities(StepRoom):
             complete=True,
             summary=f"{len(tasks)} identit{'y' if len(tasks) == 1 else 'ies'} to be reviewed by a person",
             tasks=tuple(tasks),
-            entries=self._list(request.incident, entries) if entries else None,
+            entries=store_entries(self._store, request.incident, "review-account", entries),
             artefacts=len(entries),
         )
 
@@ -120,12 +120,6 @@ class ReviewActivities(StepRoom):
             reason=f"the newest {MOST_EVENTS} events" if len(events) >= MOST_EVENTS else "",
         )
 
-    def _list(self, incident: IncidentKey, entries: list[Entry]) -> StoredList:
-        data = b"".join(e.line() + b"\n" for e in entries)
-        key = f"{incident.evidence_prefix}/entries/review-account-{hashlib.sha256(data).hexdigest()[:24]}.jsonl"
-        stored = self._store.put(key, [data])
-        return StoredList(key=stored.key, sha256=stored.sha256, count=len(entries), size=stored.size)
-
 
 def _lookups(subject: Subject) -> Iterable[tuple[Attribute, str]]:
     """By key, and by the name that CloudTrail gives the caller: the user's, or that of the role's session."""
@@ -137,14 +131,13 @@ def _lookups(subject: Subject) -> Iterable[tuple[Attribute, str]]:
 
 
 def _task(request: StepRequest, subject: Subject, seen: _Seen) -> Task:
-    step = request.step.step
-    number = hashlib.sha256(f"{subject.kind.value} {subject.name} {subject.principal_arn}".encode()).hexdigest()[:8]
+    step, about = request.step.step, f"{subject.kind.value} {subject.name} {subject.principal_arn}"
     keyless = subject.user_type.lower() in KEYLESS
     owner = "the owner of the account" if keyless else words(subject.name)
     what = f"Review what {subject.kind.value} {words(subject.name)} did"
     if keyless:
         what = f"{words(subject.user_type)} credentials cannot be ended here: change them, and review what they did"
-    return Task(id=f"{step}-{number}", step=step, text=f"{what}: {_found(seen)}.", owner=owner)
+    return Task(id=task_id(step, about), step=step, text=f"{what}: {_found(seen)}.", owner=owner)
 
 
 def _found(seen: _Seen) -> str:

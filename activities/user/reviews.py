@@ -1,16 +1,14 @@
-"""Asking the API server what an identity may still do: SubjectAccessReviews, which need no impersonation.
-
-Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
-"""
+"""What an identity may still do, as the API server itself answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from activities.access_review import Answer, access_review
 from clients.kubernetes import JsonObject, Kubernetes
-from clients.paths import list_path, object_path
+from clients.paths import object_path
 from errors import InputError, TargetGone
 from plans.situation import clause, words
 
@@ -67,32 +65,24 @@ def allowed(
         beat()
         may, why = _review(kubernetes, username, groups, question)
         # Some things everybody may, and a role may have allowed them once more.
-        if may and not (question.own and _review(kubernetes, _NOBODY, [EVERYBODY], question)[0]):
+        if may and not (question.own and _review(kubernetes, _NOBODY, [EVERYBODY], question).allowed):
             found.append(f"{words(username)} may still {question}{': ' + clause(why) if why else ''}.")
     return found
 
 
-def _review(kubernetes: Kubernetes, username: str, groups: Sequence[str], question: Question) -> tuple[bool, str]:
+def _review(kubernetes: Kubernetes, username: str, groups: Sequence[str], question: Question) -> Answer:
     resource, _, subresource = question.resource.partition("/")
-    attributes = {
-        "verb": question.verb,
-        "group": question.group,
-        "resource": resource,
-        "subresource": subresource,
-        "namespace": question.namespace,
-        "name": question.name,
-    }
-    body: dict[str, Any] = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": username,
-            "groups": list(groups),
-            "resourceAttributes": {k: v for k, v in attributes.items() if v},
-        },
-    }
-    status = kubernetes.create(list_path("SubjectAccessReview"), body, control=True).get("status") or {}
-    return bool(status.get("allowed")), str(status.get("reason", ""))
+    return access_review(
+        kubernetes,
+        username,
+        groups,
+        verb=question.verb,
+        group=question.group,
+        resource=resource,
+        subresource=subresource,
+        namespace=question.namespace,
+        name=question.name,
+    )
 
 
 def _of_rule(rule: JsonObject, namespace: str) -> Question:

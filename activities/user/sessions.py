@@ -17,12 +17,13 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.doors import Doors
-from activities.isolation.walk import SYSTEMIC
+from activities.isolation.walk import SYSTEMIC, failure_of
 from activities.steps import Planner, StepRoom
 from activities.user import kinds
 from activities.user.account_roles import AccountRoles
 from activities.user.documents import REVOKE_POLICY, revoke_document, revoked_before
 from activities.user.holders import ROLE, USER, Holder, Holders, accounts_at
+from activities.user.principals import SERVICE_LINKED
 from activities.user.settled import settled
 from contracts.common import Failure
 from contracts.names import ActivityName
@@ -31,7 +32,6 @@ from errors import FirebreakError, Forbidden, TargetGone
 from plans.model import Change, ResourceRef
 from plans.situation import words
 
-_SERVICE_LINKED: Final = "/aws-service-role/"
 _IDENTITY_CENTER: Final = "AWSReservedSSO_"
 _KINDS: Final = {ROLE: "RolePolicy", USER: "UserPolicy"}
 
@@ -84,7 +84,7 @@ class SessionActivities(StepRoom):
             try:
                 planned = self._revocation(request, holder)
             except Forbidden as error:
-                failures.append(_failure(request, str(holder), error))
+                failures.append(failure_of(request.step.step, str(holder), error))
                 continue
             changes += [planned.change] if planned.change is not None else []
             notes += [planned.note] if planned.note else []
@@ -100,7 +100,7 @@ class SessionActivities(StepRoom):
             except SYSTEMIC:
                 raise
             except FirebreakError as error:
-                failures.append(_failure(request, f"{words(namespace)}/{words(name)}", error))
+                failures.append(failure_of(request.step.step, f"{words(namespace)}/{words(name)}", error))
         roles = []
         for name in dict.fromkeys(names):
             if self._holders.protected(name):
@@ -144,14 +144,13 @@ class SessionActivities(StepRoom):
         if holder.name.startswith(_IDENTITY_CENTER):
             return f"{holder} belongs to IAM Identity Center, where alone its sessions can be ended."
         role = self._iam.role(holder.name)
-        if role["Path"].startswith(_SERVICE_LINKED):
+        if role["Path"].startswith(SERVICE_LINKED):
             return f"{holder} is linked to a service of AWS; nobody can end its sessions."
         return ""
 
     def _before(self, ref: ResourceRef, holder: Holder) -> JsonValue:
         """What stood there before the first of us: only the record knows it once a policy of ours stands."""
-        found = (r.change for r in self._engine.held.all() if not r.releasing)
-        recorded = next((c for c in found if c.resource == ref), None)
+        recorded = self._engine.held.change_of(ref)
         read = self._iam.role_policy if holder.kind == ROLE else self._iam.user_policy
         now = read(ref.namespace, ref.name)
         if recorded is None or not revoked_before(now):
@@ -178,7 +177,3 @@ def _roles_in(change: Change) -> tuple[str, ...]:
     if change.resource.kind == "PodIdentityAssociation" and isinstance(before, dict):
         return (str(before.get("roleArn", "")).rpartition("/")[2],)
     return ()
-
-
-def _failure(request: StepRequest, target: str, error: FirebreakError) -> Failure:
-    return Failure(step=request.step.step, target=target, code=error.code, message=error.message)

@@ -11,8 +11,6 @@ from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple
 
-from temporalio import activity
-
 from activities.bindings import Matches, bindings_of
 from activities.doors import Doors
 from activities.steps import beat
@@ -83,7 +81,7 @@ class Cluster:
     @cached_property
     def entries(self) -> Entries:
         """The access entries."""
-        return Entries(self._doors.aws.eks, self._doors.settings.cluster, _beat)
+        return Entries(self._doors.aws.eks, self._doors.settings.cluster, beat)
 
     @cached_property
     def bindings(self) -> list[JsonObject]:
@@ -163,12 +161,6 @@ class Cluster:
             if whose:
                 return whose
         return set()
-
-
-def _beat() -> None:
-    """A cluster has hundreds of entries; planners also run where no activity is."""
-    if activity.in_activity():
-        beat()
 
 
 def _closed(recorded: Iterable[Change]) -> list[tuple[Principal, str]]:

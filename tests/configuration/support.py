@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-
-from temporalio.testing import ActivityEnvironment
 
 from activities.configuration.close import CloseActivities
 from activities.configuration.revert import RevertActivities
 from activities.configuration.suppress import SuppressActivities
 from activities.configuration.unbind import UnbindActivities
-from activities.doors import Doors
-from activities.restore import RestoreActivities
-from activities.steps import PlanningActivities
 from clients.paths import list_path
-from contracts.activities import RestoreRequest, RestoreResult
 from contracts.common import IncidentKey
-from contracts.steps import VERBS, StepOutcome, StepPlan, StepRequest
+from contracts.steps import StepRequest
 from findings.model import Finding
-from plans.model import Change, Gate, Path, Step, Target, TargetKind, Verdict
+from plans.model import Gate, Path, Step, Target, TargetKind, Verdict
 from tests.assess.support import ACCOUNT, raw_finding, read
+from tests.step_rooms import StepRooms
 
 Json = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
-ROOMS = (UnbindActivities, RevertActivities, CloseActivities, SuppressActivities)
 
 
 def path_of(kind: str, namespace: str = "") -> str:
@@ -79,23 +71,7 @@ def request(about: Finding, action: str, gate: Gate = Gate.CONTAIN, target: str 
     return StepRequest(incident=key, step=step, finding=about)
 
 
-@dataclass
-class Room:
-    """The room of one worker."""
+class Room(StepRooms):
+    """The rooms of the configuration path."""
 
-    doors: Doors
-
-    def plan(self, asked: StepRequest) -> StepPlan:
-        rooms = tuple(room(self.doors) for room in ROOMS)
-        return ActivityEnvironment().run(PlanningActivities(self.doors, rooms).plan_step, asked)
-
-    def carry_out(self, asked: StepRequest, planned: StepPlan | None = None) -> tuple[StepOutcome, tuple[Change, ...]]:
-        changes = (planned or self.plan(asked)).changes
-        name = VERBS[asked.step.step].value
-        room = next(r for r in ROOMS if hasattr(r, name))
-        verb: Callable[[StepRequest], StepOutcome] = getattr(room(self.doors), name)
-        return ActivityEnvironment().run(verb, asked.model_copy(update={"changes": changes})), changes
-
-    def release(self, asked: StepRequest, changes: tuple[Change, ...], *, unreported: bool = False) -> RestoreResult:
-        order = RestoreRequest(incident=asked.incident, step="release", changes=changes, unreported=unreported)
-        return ActivityEnvironment().run(RestoreActivities(self.doors).restore_changes, order)
+    kinds = (UnbindActivities, RevertActivities, CloseActivities, SuppressActivities)

@@ -39,7 +39,7 @@ def test_anonymous_users_leave_bindings_of_namespaces_too_and_come_back_in_their
     assert (outcome.complete, outcome.containment) == (True, Containment.VERIFIED)
     assert (subjects(admin, wide), subjects(admin, narrow, "RoleBinding")) == ([JANE], [])
     assert "system:public-info-viewer" not in names(changes)
-    assert not room.release(asked, changes).failures
+    assert not room.release(asked.incident, changes).failures
     assert subjects(admin, wide) == [ANONYMOUS, JANE, EVERYBODY]
     assert subjects(admin, narrow, "RoleBinding") == [EVERYBODY]
 
@@ -52,9 +52,9 @@ def test_the_last_of_two_incidents_lets_anonymous_users_in_again(room: Room, mak
     # The second finds the work done, and needs it all the same.
     outcome, theirs = room.carry_out(second)
     assert outcome.containment is Containment.VERIFIED and live["metadata"]["name"] in names(theirs)
-    kept = room.release(first, mine).kept
+    kept = room.release(first.incident, mine).kept
     assert subjects(admin, live) == [JANE] and any(second.incident.workflow_id in k for k in kept)
-    room.release(second, theirs)
+    room.release(second.incident, theirs)
     assert subjects(admin, live) == [ANONYMOUS, JANE]
 
 
@@ -66,7 +66,10 @@ def test_two_incidents_of_different_aims_share_one_binding(
     named = RoleBinding(kind="ClusterRoleBinding", name=live["metadata"]["name"], uid=live["metadata"]["uid"])
     let_in = request(finding(GRANTED), "unbind_anonymous")
     made = request(finding(BOUND, role_binding=named), "revert_binding", target=named.name)
-    done = {"anonymous": (let_in, room.carry_out(let_in)[1]), "binding": (made, room.carry_out(made)[1])}
+    done = {
+        "anonymous": (let_in.incident, room.carry_out(let_in)[1]),
+        "binding": (made.incident, room.carry_out(made)[1]),
+    }
     assert subjects(admin, live) == []
     room.release(*done.pop(first_out))
     # What the other incident needs stays; what it does not need is back.
@@ -79,8 +82,8 @@ def test_what_a_path_could_not_report_before_it_was_ended_is_undone_too(room: Ro
     live = make(a_binding(ANONYMOUS, JANE))
     asked = request(finding(GRANTED), "unbind_anonymous")
     room.carry_out(asked)
-    assert not room.release(asked, ()).undone and subjects(admin, live) == [JANE]
-    assert room.release(asked, (), unreported=True).undone
+    assert not room.release(asked.incident, ()).undone and subjects(admin, live) == [JANE]
+    assert room.release(asked.incident, (), unreported=True).undone
     assert subjects(admin, live) == [ANONYMOUS, JANE]
 
 
@@ -135,7 +138,7 @@ def test_the_default_account_loses_what_makes_it_an_administrator_and_nothing_el
     assert subjects(admin, full) == [account(namespace, "web")]
     assert (subjects(admin, custom, "RoleBinding"), subjects(admin, spelled)) == ([], [JANE])
     assert (subjects(admin, harmless), subjects(admin, elsewhere)) == ([ours], [account("other")])
-    room.release(asked, changes)
+    room.release(asked.incident, changes)
     assert subjects(admin, full) == [ours, account(namespace, "web")]
     assert (subjects(admin, custom, "RoleBinding"), subjects(admin, spelled)) == ([ours], [by_user, JANE])
 
@@ -167,7 +170,7 @@ def test_a_binding_that_somebody_made_is_emptied_and_filled_again(room: Room, ma
     assert (outcome.complete, outcome.containment) == (True, Containment.VERIFIED)
     assert subjects(admin, live) == [master], "the cluster's own keep what they had"
     assert not outcome.tasks
-    room.release(asked, changes)
+    room.release(asked.incident, changes)
     assert subjects(admin, live) == [master, JANE, account("shop", "web"), EVERYBODY]
 
 
@@ -197,7 +200,7 @@ def test_a_role_stays_and_nobody_is_bound_to_it(room: Room, make: Make, admin: K
     (task,) = outcome.tasks
     assert "reader" in task.text
     vague = request(finding(CREATED, role=Role(kind="Role", name="reader")), "revert_binding")
-    room.release(asked, changes)
+    room.release(asked.incident, changes)
     assert room.plan(vague).blocked, "without a uid either of them may be meant"
     built_in = request(finding(CREATED, role=Role(kind="ClusterRole", name="cluster-admin")), "revert_binding")
     assert room.plan(built_in).blocked

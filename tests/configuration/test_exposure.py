@@ -72,7 +72,7 @@ def test_what_leads_to_the_dashboard_is_closed_and_opened_again_as_it_was(
     # Killed at any point and run again: the same end.
     assert room.carry_out(asked)[0].complete
 
-    assert not room.release(asked, changes).failures
+    assert not room.release(asked.incident, changes).failures
     assert [seen(admin, kind, live) for kind, live in objects] == before
 
 

@@ -81,7 +81,7 @@ def test_what_was_approved_is_created_once_and_released(
     # Killed after the filter was made and run again: the same end.
     again, _ = room.carry_out(asked, plan)
     assert again.complete and stored(guardduty, stack, asked) == found
-    assert room.release(asked, changes).undone
+    assert room.release(asked.incident, changes).undone
     assert stored(guardduty, stack, asked) is None
 
 
@@ -102,7 +102,7 @@ def test_the_pods_that_a_workload_will_make_are_meant_as_the_person_saw(
     field = "resource.kubernetesDetails.kubernetesWorkloadDetails.name"
     assert found["FindingCriteria"]["Criterion"][field] == {"Matches": [f"{name}-*"]}
     assert room.plan(asked).changes == changes, "what was made for it already is held, and nothing is made anew"
-    assert room.release(asked, changes).undone
+    assert room.release(asked.incident, changes).undone
 
 
 def test_two_incidents_hold_one_filter_and_the_last_release_deletes_it(
@@ -115,11 +115,11 @@ def test_two_incidents_hold_one_filter_and_the_last_release_deletes_it(
     assert room.carry_out(first)[0].complete
     outcome, changes = room.carry_out(second)
     assert outcome.complete and changes, "the second holds what the first made"
-    kept = room.release(first, (), unreported=True)
+    kept = room.release(first.incident, (), unreported=True)
     assert "held by" in kept.kept[0]
     assert stored(guardduty, stack, first) is not None
     # What no path of the incident has told is undone all the same.
-    assert room.release(second, (), unreported=True).undone
+    assert room.release(second.incident, (), unreported=True).undone
     assert stored(guardduty, stack, second) is None
 
 
@@ -149,7 +149,7 @@ def test_a_filter_of_another_s_hand_stays(
     for minute in range(TURNS):
         woken |= drifted(Engine(doors), minute, lambda: None)[1].keys()
     assert asked.incident.workflow_id not in woken, "no containment rests on a filter"
-    assert "somebody changed it" in room.release(asked, changes).kept[0]
+    assert "somebody changed it" in room.release(asked.incident, changes).kept[0]
     assert stored(guardduty, stack, asked) is not None
     guardduty.delete_filter(DetectorId=stack.detector_id, FilterName=name)
 
@@ -168,7 +168,7 @@ def test_what_somebody_made_by_hand_is_not_taken_for_ours(
     )
     plan = room.plan(asked)
     assert plan.skip == f"the filter {name} stands already" and not plan.changes
-    assert room.release(asked, (), unreported=True).undone == ()
+    assert room.release(asked.incident, (), unreported=True).undone == ()
     assert stored(guardduty, stack, asked) is not None
     guardduty.delete_filter(DetectorId=stack.detector_id, FilterName=name)
 

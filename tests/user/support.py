@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
-from temporalio.testing import ActivityEnvironment
 
-from activities.doors import Doors
-from activities.restore import RestoreActivities
-from activities.steps import PlanningActivities, StepRoom
 from activities.user.access import AccessActivities
 from activities.user.disassociate import ProviderActivities
-from contracts.activities import RestoreRequest, RestoreResult
 from contracts.common import IncidentKey
 from contracts.states import Containment
-from contracts.steps import VERBS, StepOutcome, StepPlan, StepRequest
+from contracts.steps import StepOutcome, StepPlan, StepRequest
 from devstack.kube import KubeApi, KubeError
 from findings.model import AccessKey, Finding
 from findings.subject import subjects_of
-from plans.model import Change, Gate, Path, Step, Target, TargetKind, Verdict
+from plans.model import Gate, Path, Step, Target, TargetKind, Verdict
 from tests.assess.support import raw_finding, read
 from tests.isolation.support import Killed
+from tests.step_rooms import StepRooms
 
 Json = dict[str, Any]
 ACCOUNT, CLUSTER = "123456789012", "firebreak-demo"
@@ -36,7 +31,6 @@ POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKS{}Policy"
 ADMIN_POLICY = POLICY.format("ClusterAdmin")
 PLATFORM = f"arn:aws:iam::{ACCOUNT}:role/platform-admin"
 NODE = f"arn:aws:iam::{ACCOUNT}:role/{CLUSTER}-node"
-ROOMS: tuple[type[StepRoom], ...] = (AccessActivities, ProviderActivities)
 NODE_ROW = f"""\
 # Without this row no node joins.
 - rolearn: {NODE}
@@ -95,27 +89,10 @@ def request(finding: Finding, key: IncidentKey, step: str = "user.cut_off", **mo
     return StepRequest(incident=key, step=planned, finding=finding, **more)
 
 
-@dataclass
-class Rooms:
-    """The rooms of one worker."""
+class Rooms(StepRooms):
+    """The rooms that cut off."""
 
-    doors: Doors
-
-    def plan(self, asked: StepRequest) -> StepPlan:
-        rooms = tuple(room(self.doors) for room in ROOMS)
-        return ActivityEnvironment().run(PlanningActivities(self.doors, rooms).plan_step, asked)
-
-    def carry_out(self, asked: StepRequest, planned: StepPlan | None = None) -> tuple[StepOutcome, tuple[Change, ...]]:
-        """Make what was planned; returns the outcome and the changes as history has them."""
-        changes = (planned or self.plan(asked)).changes
-        name = VERBS[asked.step.step].value
-        room = next(r for r in ROOMS if hasattr(r, name))
-        verb: Callable[[StepRequest], StepOutcome] = getattr(room(self.doors), name)
-        return ActivityEnvironment().run(verb, asked.model_copy(update={"changes": changes})), changes
-
-    def release(self, key: IncidentKey, changes: tuple[Change, ...]) -> RestoreResult:
-        asked = RestoreRequest(incident=key, step="release", changes=changes)
-        return ActivityEnvironment().run(RestoreActivities(self.doors).restore_changes, asked)
+    kinds = (AccessActivities, ProviderActivities)
 
     def dying_after(self, mutations: int) -> Rooms:
         """A worker that dies when it is about to change something once more, in the cluster or in the account."""

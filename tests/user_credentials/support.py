@@ -5,26 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from temporalio.testing import ActivityEnvironment
-
 from activities.doors import Doors
-from activities.restore import RestoreActivities
-from activities.steps import PlanningActivities
 from activities.user.credentials import CREDENTIAL_ROOMS
-from contracts.activities import RestoreRequest, RestoreResult
 from contracts.common import IncidentKey
-from contracts.steps import VERBS, StepOutcome, StepPlan, StepRequest
+from contracts.steps import StepRequest
 from devstack.aws.prepare import put_events
 from devstack.stack import StackInfo
 from findings.model import AccessKey, Finding
 from findings.subject import subjects_of
-from plans.model import Change, Gate, Path, Step, Target, TargetKind, Verdict
+from plans.model import Gate, Path, Step, Target, TargetKind, Verdict
 from tests.assess.support import raw_finding, read
+from tests.step_rooms import StepRooms
 
 Json = dict[str, Any]
 ACCOUNT = "123456789012"
@@ -110,27 +105,10 @@ def request(step: str, finding: Finding, key: IncidentKey, *accounts: tuple[str,
     return StepRequest(incident=key, step=planned, finding=finding, **more)
 
 
-@dataclass
-class Rooms:
-    """The credentials' rooms of one worker."""
+class Rooms(StepRooms):
+    """The rooms of credentials."""
 
-    doors: Doors
-
-    def plan(self, asked: StepRequest) -> StepPlan:
-        rooms = tuple(room(self.doors) for room in CREDENTIAL_ROOMS)
-        return ActivityEnvironment().run(PlanningActivities(self.doors, rooms).plan_step, asked)
-
-    def carry_out(self, asked: StepRequest, planned: StepPlan | None = None) -> tuple[StepOutcome, tuple[Change, ...]]:
-        """Make what was planned; returns the outcome and the changes as history has them."""
-        changes = (planned or self.plan(asked)).changes
-        name = VERBS[asked.step.step].value
-        room = next(r for r in CREDENTIAL_ROOMS if hasattr(r, name))
-        verb: Callable[[StepRequest], StepOutcome] = getattr(room(self.doors), name)
-        return ActivityEnvironment().run(verb, asked.model_copy(update={"changes": changes})), changes
-
-    def release(self, key: IncidentKey, changes: tuple[Change, ...]) -> RestoreResult:
-        asked = RestoreRequest(incident=key, step="release", changes=changes)
-        return ActivityEnvironment().run(RestoreActivities(self.doors).restore_changes, asked)
+    kinds = CREDENTIAL_ROOMS
 
 
 def refusing(doors: Doors, error: Exception, *, after: int = 0) -> Doors:
