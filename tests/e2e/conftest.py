@@ -35,30 +35,40 @@ def zygote(stack: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
+def commands(stack: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """Runs the commands of operators."""
+    made = Zygote(tmp_path_factory.mktemp("commands"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
 async def client(stack: StackInfo) -> Client:
     """A client of the Temporal namespace that the session's worker works in."""
     return await new_temporal_namespace(stack)
 
 
 @pytest.fixture(scope="session")
-async def shared_worker(stack: StackInfo, admin: KubeApi, client: Client, zygote: Zygote) -> WorkerProcess:
+async def shared_worker(
+    stack: StackInfo, admin: KubeApi, client: Client, zygote: Zygote, commands: Zygote
+) -> WorkerProcess:
     """One worker for all tests that do not end it."""
-    return zygote.start(World(stack, admin, client, "").environment())
+    return zygote.start(World(stack, admin, client, commands, "").environment())
 
 
 @pytest.fixture
 async def world(
-    stack: StackInfo, admin: KubeApi, client: Client, namespace: str, shared_worker: WorkerProcess
+    stack: StackInfo, admin: KubeApi, client: Client, commands: Zygote, namespace: str, shared_worker: WorkerProcess
 ) -> AsyncIterator[World]:
     """A fresh namespace of the cluster, in the care of the shared worker."""
-    made = World(stack, admin, client, namespace)
+    made = World(stack, admin, client, commands, namespace)
     yield made
     await made.close()
     assert shared_worker.running, shared_worker.log.read_text()[-2000:]
 
 
 @pytest.fixture
-async def new_world(stack: StackInfo, admin: KubeApi) -> AsyncIterator[NewWorld]:
+async def new_world(stack: StackInfo, admin: KubeApi, commands: Zygote) -> AsyncIterator[NewWorld]:
     """Makes worlds with a Temporal namespace of their own, so that each can have its own worker."""
     async with AsyncExitStack() as ends:
 
@@ -67,7 +77,7 @@ async def new_world(stack: StackInfo, admin: KubeApi) -> AsyncIterator[NewWorld]
             admin.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
             ends.callback(_delete_namespace, admin, name)
             cluster.grant_namespace_admin(admin, name)
-            made = World(stack, admin, await new_temporal_namespace(stack), name)
+            made = World(stack, admin, await new_temporal_namespace(stack), commands, name)
             ends.push_async_callback(made.close)
             return made
 

@@ -1,26 +1,32 @@
-"""One running incident, as a person or an integration sees it."""
+"""One running incident, as a person or an integration sees it: people decide, finish tasks and release by command."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from subprocess import CompletedProcess
 from typing import Any, TypeVar
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError
 
 from contracts.common import IncidentKey
-from contracts.incidents import Decision, DecisionAnswer, GateView, IncidentView, ReleaseOrder
+from contracts.incidents import Decision, DecisionAnswer, GateView, IncidentView
 from contracts.names import Handler
 from contracts.states import Containment, GateState
-from contracts.steps import TaskDone
+from contracts.steps import Task
 from devstack.demo_workload import CLEAN_IMAGE
 
 T = TypeVar("T")
+Command = Callable[..., Awaitable[CompletedProcess[str]]]
+"""Runs `firebreak` with some arguments and --json."""
 PATIENCE = 120.0
 """Seconds. Generous, because machines are busy; nothing waits so long unless something is broken."""
+
+_SAID = ("--by", "ada", "--reason", "seen and agreed")
 
 
 async def eventually(probe: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
@@ -45,8 +51,9 @@ async def eventually_async(probe: Callable[[], Awaitable[T]], what: str, seconds
 class Incident:
     """A handle on one incident's workflow."""
 
-    def __init__(self, client: Client, workflow_id: str) -> None:
+    def __init__(self, client: Client, workflow_id: str, command: Command) -> None:
         self.id = workflow_id
+        self._command = command
         self.client = client
         self.handle: WorkflowHandle[Any, IncidentView] = client.get_workflow_handle(
             workflow_id, result_type=IncidentView
@@ -115,11 +122,21 @@ class Incident:
         )
         return answer
 
-    async def approve(self, gate: str = "eradicate", *, seconds: float = PATIENCE, **changed: Any) -> DecisionAnswer:
-        """Approve a gate once it waits."""
-        return await self.decide(self.decision(await self.waiting(gate, seconds), **changed))
+    async def approve(self, name: str = "eradicate", *, image: str = "") -> DecisionAnswer:
+        """Approve a gate by command once it waits."""
+        gate = await self.waiting(name)
+        ended = await self._command("approve", self.id, gate.gate.value, *_SAID, *_fixed(gate, image))
+        assert ended.stdout, ended.stderr
+        answer = json.loads(ended.stdout)
+        assert not answer["queued"], "a worker runs, and answers"
+        return DecisionAnswer(accepted=answer["accepted"], message=answer["message"])
 
-    async def approve_everything(self, seconds: float = PATIENCE, **changed: Any) -> IncidentView:
+    async def finish(self, task: Task) -> None:
+        """Say by command that a task is done."""
+        ended = await self._command("task", "done", self.id, task.id, *_SAID)
+        assert ended.returncode == 0, ended.stderr
+
+    async def approve_everything(self, seconds: float = PATIENCE, image: str = "") -> IncidentView:
         """Approve every gate as often as it waits, and do every task, until the incident ends."""
 
         async def ended() -> bool:
@@ -128,18 +145,19 @@ class Incident:
             with suppress(RPCError):
                 view = await self.view()
                 for gate in (g for g in view.gates if g.state is GateState.WAITING):
-                    await self.decide(self.decision(gate, **changed))
+                    # What opened or closed a gate since then makes this one refused, and the next look finds it.
+                    await self._command("approve", self.id, gate.gate.value, *_SAID, *_fixed(gate, image))
                 for task in (t.task for t in view.tasks if not t.done):
-                    done = TaskDone(task=task.id, by="ada", reason="seen to")
-                    await self.handle.signal(Handler.TASK_DONE.value, done)
+                    await self.finish(task)
             return False
 
         await eventually_async(ended, "every gate approved and every task done", seconds)
         return await self.result()
 
     async def release(self, seconds: float = PATIENCE) -> IncidentView:
-        """Release, and wait for the end."""
-        await self.handle.signal(Handler.RELEASE.value, ReleaseOrder(by="ada", reason="false alarm"))
+        """Release by command, which waits for the end."""
+        ended = await self._command("release", self.id, *_SAID)
+        assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
         return await self.result(seconds)
 
     async def result(self, seconds: float = PATIENCE) -> IncidentView:
@@ -168,6 +186,10 @@ def step_state(view: IncidentView, step: str) -> str:
 def gate_state(view: IncidentView, gate: str) -> GateState | None:
     """Where a gate stands."""
     return next((g.state for g in view.gates if g.gate.value == gate), None)
+
+
+def _fixed(gate: GateView, image: str) -> tuple[str, ...]:
+    return ("--image", image or CLEAN_IMAGE) if gate.needs_image else ()
 
 
 def _waiting(view: IncidentView, gate: str) -> list[GateView]:

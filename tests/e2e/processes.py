@@ -1,4 +1,4 @@
-"""Worker processes: started, killed as a crash would, and started again."""
+"""Processes of the product: workers, killed as a crash would and started again, and commands run to their end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,11 +43,12 @@ class WorkerProcess:
 
 
 class Zygote:
-    """Forks workers; see `tests.e2e.zygote`, and `tests.e2e.impatient` for ones whose deaths are noticed quickly."""
+    """Forks commands; see `tests.e2e.zygote`, and `tests.e2e.impatient` for workers whose death is noticed soon."""
 
     def __init__(self, folder: Path, module: str = "tests.e2e.zygote") -> None:
         self._folder = folder
         self._count = 0
+        self._turn = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=_ROOT,
@@ -58,14 +60,34 @@ class Zygote:
 
     def start(self, environment: Mapping[str, str]) -> WorkerProcess:
         """A new worker with exactly this environment and the shell's PATH and HOME."""
+        with self._turn:
+            self._count += 1
+            log = self._folder / f"worker-{self._count}.log"
+            return WorkerProcess(self._fork(["worker"], environment, log, log, wait=False), log)
+
+    def run(self, arguments: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end. One that starts workers must not run commands: both would wait for each other."""
+        with self._turn:
+            self._count += 1
+            output, errors = (self._folder / f"command-{self._count}.{name}" for name in ("out", "err"))
+            code = self._fork(arguments, environment, output, errors, wait=True)
+        return subprocess.CompletedProcess(arguments, code, output.read_text(), errors.read_text())
+
+    def _fork(
+        self, arguments: list[str], environment: Mapping[str, str], output: Path, errors: Path, *, wait: bool
+    ) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._count += 1
-        log = self._folder / f"worker-{self._count}.log"
-        order = {"environment": {**base_environment(), **environment}, "log": str(log)}
+        order = {
+            "arguments": arguments,
+            "environment": {**base_environment(), **environment},
+            "output": str(output),
+            "errors": str(errors),
+            "wait": wait,
+        }
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return WorkerProcess(int(self._process.stdout.readline()), log)
+        return int(self._process.stdout.readline())
 
     def close(self) -> None:
         """End it and every worker."""

@@ -34,7 +34,7 @@ async def test_a_pod_without_an_owner_is_held_and_said_to_be_out_of_reach(world:
     assert "nothing starts a replacement" in warnings(view)
     assert step_state(view, "pod.redeploy") == ""
     await incident.collected()
-    assert (await incident.approve(image="")).accepted, "no image: there is nothing to put it into"
+    assert (await incident.approve()).accepted, "no image: there is nothing to put it into"
     view = await incident.result()
     assert view.state is IncidentState.REMEDIATED
     assert world.find("Pod", NAME) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,7 +64,7 @@ async def test_decisions_that_lack_something_leave_the_gate_shut_and_stand_on_re
     elsewhere = await incident.decide(incident.decision(gate).model_copy(update={"gate": "terminate"}))
     assert not elsewhere.accepted
 
-    shown = show(world, incident)
+    shown = await world.firebreak("show", incident.id)
     (eradicate,) = [g for g in shown["gates"] if g["gate"] == "eradicate"]
     assert eradicate["state"] == "waiting"
     assert eradicate["approved_by"] == []
@@ -77,13 +76,6 @@ async def test_decisions_that_lack_something_leave_the_gate_shut_and_stand_on_re
     assert (await incident.approve()).accepted, "and the one that lacks nothing still counts"
     view = await incident.result()
     assert view.state is IncidentState.REMEDIATED
-
-
-def show(world: World, incident: Incident) -> dict[str, Any]:
-    """What `firebreak show --json` says."""
-    ended = command_line(["show", incident.id, "--json"], world.environment())
-    assert ended.returncode == 0, ended.stderr
-    return dict(json.loads(ended.stdout))
 
 
 SIGNALS: list[tuple[str, list[Any]]] = [
@@ -181,7 +173,9 @@ async def test_hostile_text_does_no_harm_where_people_read_it(world: World, work
     assert (await incident.decide(incident.decision(gate, by=reason, reason=reason))).accepted
     await incident.contained()
     await incident.collected()
-    view = await incident.approve_everything(by=reason, reason=reason)
+    gate = await incident.waiting("eradicate")
+    assert (await incident.decide(incident.decision(gate, by=reason, reason=reason))).accepted
+    view = await incident.result()
     assert view.state is IncidentState.REMEDIATED
 
     printed = {}

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 
 from activities.image.evidence import folder, is_exported
 from activities.image.refusal import policy_name
+from activities.image.repository import SID
 from contracts.states import Containment, IncidentState
 from devstack.kube import KubeApi, KubeError
 from devstack.stack import StackInfo
 from evidence.store import read_bytes
 from tests.assess.support import workload_of
 from tests.e2e.incident import eventually, key_of, step_state
-from tests.e2e.workloads import Json, workload
+from tests.e2e.workloads import Json, images_of, workload
 from tests.e2e.world import World, is_held
 from tests.image.registry import Pushed, ecr_client, new_repository, push
 
@@ -38,7 +41,7 @@ def elsewhere(world: World, admin: KubeApi) -> Iterator[World]:
     """A second namespace of the same cluster."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     admin.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    yield World(world.stack, admin, world.client, name)
+    yield World(world.stack, admin, world.client, world.commands, name)
     admin.request("DELETE", f"/api/v1/namespaces/{name}")
 
 
@@ -61,6 +64,15 @@ def images(world: World) -> set[str]:
     return {c["image"] for s in specs for c in (*s["containers"], *s.get("initContainers", ()))}
 
 
+def malware_beside(world: World, admin: KubeApi) -> str:
+    """Malware on a volume of a node that runs pods of the namespace; returns the machine's id."""
+    node = admin.request("GET", f"/api/v1/nodes/{world.pods()[0]['spec']['nodeName']}")
+    instance = str(node["spec"]["providerID"].rpartition("/")[2])
+    arn = f"arn:aws:ec2:{world.stack.region}:{world.stack.account}:instance/{instance}"
+    urllib3.request("POST", f"{world.stack.aws_endpoint}/_firebreak/guardduty/malware", json={"instance_arn": arn})
+    return instance
+
+
 def status(ecr: ECRClient, image: Pushed) -> str:
     """What ECR says of an image, or "gone"."""
     found = ecr.describe_images(repositoryName=image.repository, filter={"imageStatus": "ANY"})["imageDetails"]
@@ -78,6 +90,7 @@ async def test_an_image_is_contained_wherever_it_runs_replaced_and_taken_out_of_
     await world.ready("web", 2)
     await elsewhere.ready("batch", 1)
     await elsewhere.ready("other", 1)
+    infected = malware_beside(world, admin)
     incident = await world.start(accusation(world, web, bad.by_digest))
 
     view = await incident.contained()
@@ -97,6 +110,7 @@ async def test_an_image_is_contained_wherever_it_runs_replaced_and_taken_out_of_
     assert set(done.values()) == {"done"}, done
     scanned = next(s.detail for s in view.steps if s.step == "image.scan")
     assert "scanned now" in scanned and "CVE-" in scanned, "it is not only said to be scanned"
+    assert f"({infected}): malware scan begun now: malware found" in scanned, "and so are the volumes of its nodes"
     await world.ready("web", 2)
     await elsewhere.ready("batch", 1)
     assert images(world) == {fixed.by_digest}
@@ -107,6 +121,48 @@ async def test_an_image_is_contained_wherever_it_runs_replaced_and_taken_out_of_
     assert read_bytes(store, f"{prefix}/{folder(bad.digest)}/manifest.json") == bad.manifest
     # Nodes keep a copy of its layers, so it stays refused after the incident.
     assert admin.request("GET", f"{POLICIES}/{policy_name(bad.by_digest)}")
+
+    released = await world.firebreak("release", incident.id, "--reason", "it is needed all the same", "--by", "ada")
+    assert released["done"] and not released["failures"], released
+    assert any(bad.digest in k for k in released["kept"]), "that it is gone for good is said"
+    assert (status(ecr, bad), status(ecr, fixed)) == ("gone", "ACTIVE")
+    assert images_of(world.get("Deployment", "web")) == {"app": bad.by_digest}
+    with pytest.raises(KubeError, match="404"):
+        admin.request("GET", f"{POLICIES}/{policy_name(bad.by_digest)}")
+    assert is_exported(store, prefix, bad.digest), "what was kept stays kept"
+
+
+async def test_a_repository_with_several_bad_images_is_closed_on_an_approval_of_its_own(
+    world: World, ecr: ECRClient
+) -> None:
+    name, uri = new_repository(ecr)
+    one, two = push(ecr, name, uri, "1.0"), push(ecr, name, uri, "1.1")
+    allow = {"Sid": "ours", "Effect": "Allow", "Principal": "*", "Action": ["ecr:BatchGetImage"]}
+    before = {"Version": "2012-10-17", "Statement": [allow]}
+    ecr.set_repository_policy(repositoryName=name, policyText=json.dumps(before))
+
+    def closed_by() -> list[str]:
+        policy = json.loads(ecr.get_repository_policy(repositoryName=name)["policyText"])
+        return [s["Sid"] for s in policy["Statement"] if s["Effect"] == "Deny"]
+
+    containers = [{"name": n, "image": i.by_digest} for n, i in (("app", one), ("side", two))]
+    web = world.create(workload("Deployment", "web", replicas=1, pod={"containers": containers}))
+    await world.ready("web", 1)
+    named = workload_of(web, "deployments")
+    named["Containers"] = [{"Name": c["name"], "Image": c["image"]} for c in containers]
+    incident = await world.start(world.finding_about(web, finding_type=MALWARE, workload=named))
+    await incident.contained()
+    view = await incident.until(lambda v: "image.deny_repository" in v.previews, "the approver sees what would change")
+    assert any("tags: 1.0 and 1.1" in line for line in view.previews["image.deny_repository"])
+    waiting = await incident.waiting("terminate")
+    assert "image.deny_repository" in waiting.steps
+    assert closed_by() == []
+
+    await incident.approve("terminate")
+    await incident.until(lambda v: step_state(v, "image.deny_repository") == "done", "the repository is closed")
+    assert closed_by() == [SID]
+    assert (await incident.release()).state is IncidentState.RELEASED
+    assert json.loads(ecr.get_repository_policy(repositoryName=name)["policyText"]) == before
 
 
 async def test_an_image_that_cannot_be_kept_is_archived_not_deleted_and_release_restores_all(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from cli.demo.finding import finding_about
-from contracts.incidents import IncidentView
+from contracts.incidents import DecisionAnswer, IncidentView
 from contracts.names import CONTROL_CONFIGMAP
 from contracts.states import IncidentState
 from devstack.demo_workload import CLEAN_IMAGE, NAME, deploy_demo_workload
@@ -81,7 +81,7 @@ class Job:
             struck.before, struck.after = blade.before, blade.after
             spared.before, spared.after = blade.lets_pass, blade.lets_pass
             incident = await self._incident()
-            approval = asyncio.create_task(incident.approve(seconds=_LONG))
+            approval = asyncio.create_task(_approve(incident))
             reviving = asyncio.create_task(_keep_alive(blade))
             try:
                 view = await incident.result(_LONG)
@@ -124,6 +124,11 @@ def _make_control_map(admin: KubeApi) -> None:
         admin.request(
             "POST", "/api/v1/namespaces/firebreak/configmaps", {"metadata": {"name": CONTROL_CONFIGMAP}, "data": {}}
         )
+
+
+async def _approve(incident: Incident) -> DecisionAnswer:
+    """Not by command, which would queue the decision a second time where no worker lives to answer it."""
+    return await incident.decide(incident.decision(await incident.waiting(seconds=_LONG)))
 
 
 async def _keep_alive(blade: Guillotine) -> None:

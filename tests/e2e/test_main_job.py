@@ -45,13 +45,6 @@ async def own(new_world: NewWorld, tmp_path: Path) -> AsyncIterator[World]:
     assert worker.wait(40) == 0, log.read_text()[-2000:]
 
 
-def firebreak(world: World, *arguments: str, code: int = 0) -> dict[str, Any]:
-    """One command, and the document that it prints."""
-    ended = command_line([*arguments, "--json"], world.environment())
-    assert ended.returncode == code, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-    return dict(json.loads(ended.stdout))
-
-
 async def test_from_the_finding_to_the_fixed_image(own: World, admin: KubeApi, tmp_path: Path) -> None:
     workload = deploy_demo_workload(admin, namespace=own.namespace)
     before = own.state()
@@ -59,10 +52,10 @@ async def test_from_the_finding_to_the_fixed_image(own: World, admin: KubeApi, t
     ran = own.get("Pod", accused.name)["status"]["containerStatuses"][0]["imageID"]
     file = _published_finding(own, workload, tmp_path)
 
-    incident = own.incident(firebreak(own, "start", str(file))["incident"])
+    incident = own.incident((await own.firebreak("start", str(file)))["incident"])
     await incident.contained()
     await incident.collected()
-    started = firebreak(own, "start", str(file), "--wait", "--timeout", "1", code=3)
+    started = await own.firebreak("start", str(file), "--wait", "--timeout", "1", code=3)
     assert (started["outcome"], started["incident"]) == ("attached", incident.id)
     assert started["containment"] == "verified"
     assert started["state"] == "AwaitingApproval"
@@ -74,7 +67,7 @@ async def test_from_the_finding_to_the_fixed_image(own: World, admin: KubeApi, t
     assert images_of(own.get("Deployment", NAME))[NAME] == workload.image, "nothing is repaired before the approval"
 
     finding_id = started["finding_id"]
-    approved = firebreak(own, "approve", finding_id, "--reason", "seen", "--image", CLEAN_IMAGE)
+    approved = await own.firebreak("approve", finding_id, "--reason", "seen", "--image", CLEAN_IMAGE)
     assert approved["accepted"]
     view = await incident.result()
 
@@ -89,12 +82,18 @@ async def test_from_the_finding_to_the_fixed_image(own: World, admin: KubeApi, t
     await own.ready(NAME, 3)
     _assert_only_the_image_changed(own, before, workload)
     _assert_evidence_holds(own, view)
-    assert firebreak(own, "evidence", "verify", finding_id)["ok"]
+    assert (await own.firebreak("evidence", "verify", finding_id))["ok"]
     report = command_line(["report", finding_id], own.environment())
     assert report.returncode == 0, report.stderr
     assert accused.uid in report.stdout
     assert "@sha256:" in ran and ran in report.stdout, "what ran, by digest, although its pod is gone"
     assert CLEAN_IMAGE in report.stdout
+
+    released = await own.firebreak("release", finding_id, "--reason", "the old image is needed once more")
+    assert released["done"] and not released["failures"]
+    assert own.get("Deployment", NAME)["spec"] == before[f"Deployment {NAME}"]["spec"]
+    assert not own.marks()
+    assert (await own.firebreak("evidence", "verify", finding_id))["ok"], "what was kept stays kept"
 
 
 def _published_finding(world: World, workload: DemoWorkload, folder: Path) -> Path:

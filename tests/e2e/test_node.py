@@ -6,9 +6,7 @@ import uuid
 
 import pytest
 
-from contracts.names import Handler
 from contracts.states import Containment, IncidentState
-from contracts.steps import TaskDone
 from devstack.demo_workload import IMAGE
 from tests.assess.support import raw_finding
 from tests.e2e.incident import eventually, step_state
@@ -63,8 +61,7 @@ async def test_a_privileged_pod_costs_its_node_after_the_evidence_is_safe(world:
     await incident.approve("eradicate")
     view = await incident.until(lambda v: bool(v.tasks), "the accounts of kube-system are somebody's task")
     for task in view.tasks:
-        done = TaskDone(task=task.task.id, by="ada", reason="rotated")
-        await incident.handle.signal(Handler.TASK_DONE.value, done)
+        await incident.finish(task.task)
     view = await incident.result()
     assert view.state is IncidentState.REMEDIATED, view
     assert step_state(view, "node.isolate") == "skipped"
@@ -86,6 +83,14 @@ async def test_a_node_that_acted_itself_is_contained_only_when_it_is_cut_off(wor
     await incident.approve("contain")
     view = await incident.contained()
     assert nodes.groups_of(node) == ["firebreak-isolation"]
+    assert nodes.summary(node)["profile"] == before["profile"] != ""
+    view = await incident.until(lambda v: "node.replace_profile" in v.previews, "the approver sees what would change")
+    assert any(before["profile"] in line for line in view.previews["node.replace_profile"])
+
+    await incident.approve("credentials")
+    await incident.until(lambda v: step_state(v, "node.replace_profile") == "done", "the role is taken from it")
+    assert nodes.summary(node)["profile"] == ""
+    assert (nodes.state(node), nodes.exists(node)) == ("running", True)
     view = await incident.release()
     assert view.state is IncidentState.RELEASED
     assert nodes.summary(node) == before

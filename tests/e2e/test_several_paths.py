@@ -19,7 +19,6 @@ from devstack.kube import KubeApi
 from tests.accounts.support import account, bound_token, honoured, make_account
 from tests.assess.support import KIND, account_user, raw_finding, workload_of
 from tests.e2e.incident import Incident, eventually, step_state
-from tests.e2e.processes import command_line
 from tests.e2e.targets import NAME, uids
 from tests.e2e.workloads import Json, images_of, open_policy, workload
 from tests.e2e.world import World, is_held
@@ -28,13 +27,6 @@ from tests.node.support import TOLERATION, Fleet, TestNode, deployment_near, fle
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 nodes = pytest.fixture(name="nodes")(fleet)
-
-
-async def firebreak(world: World, *arguments: str) -> Json:
-    """One command, and the document that it prints."""
-    ended = await asyncio.to_thread(command_line, [*arguments, "--json"], world.environment())
-    assert ended.returncode == 0, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-    return dict(json.loads(ended.stdout))
 
 
 def ended(view: IncidentView, steps: Iterable[str]) -> bool:
@@ -46,7 +38,7 @@ async def approved(world: World, incident: Incident, gate: str) -> IncidentView:
     """Approve a gate once, and wait until every step behind it, of whichever path, has ended."""
     waiting = await incident.waiting(gate)
     image = ["--image", CLEAN_IMAGE] if waiting.needs_image else []
-    answer = await firebreak(world, "approve", incident.id, gate, "--reason", "seen", "--by", "ada", *image)
+    answer = await world.firebreak("approve", incident.id, gate, "--reason", "seen", "--by", "ada", *image)
     assert answer["accepted"]
     return await incident.until(lambda v: ended(v, waiting.steps), f"what waited behind {gate} has ended")
 
@@ -88,7 +80,7 @@ async def started(world: World, folder: Path, accused: Json) -> Incident:
     world.publish(raw)
     file = folder / "finding.json"
     file.write_text(json.dumps({"Findings": [raw]}))
-    incident = world.incident((await firebreak(world, "start", str(file)))["incident"])
+    incident = world.incident((await world.firebreak("start", str(file)))["incident"])
     await incident.contained()
     await incident.until(lambda v: ended(v, ("node.protect", "node.snapshot")), "the node is protected and kept")
     return incident
@@ -103,7 +95,7 @@ async def test_three_paths_of_one_finding_wait_behind_one_approval_a_gate(
     token, first = bound_token(admin, world.namespace, "spy"), account(admin, world.namespace, "spy")
     incident = await started(world, tmp_path, accused)
 
-    shown = await firebreak(world, "show", incident.id)
+    shown = await world.firebreak("show", incident.id)
     assert {"user", "pod", "node"} <= set(shown["paths"])
     assert [p["uid"] for p in shown["targets"]["pods"]] == [accused["metadata"]["uid"]]
     assert [n["uid"] for n in shown["targets"]["nodes"]] == [node.uid]
@@ -127,7 +119,7 @@ async def test_three_paths_of_one_finding_wait_behind_one_approval_a_gate(
 
     await do_every_task(world, incident)
     await incident.result()
-    over = await firebreak(world, "show", incident.id)
+    over = await world.firebreak("show", incident.id)
     assert (over["state"], over["containment"], over["open"]) == ("Remediated", "verified", False)
     # Nothing plays the kubelet of a node that a test made, so that the log of its pods cannot be had.
     assert {f["step"] for f in over["failures"]} <= {"pod.collect"}, over["failures"]
@@ -143,13 +135,23 @@ async def test_three_paths_of_one_finding_wait_behind_one_approval_a_gate(
     assert {images_of(p)["checkout"] for p in world.pods(NAME)} == {CLEAN_IMAGE}
     assert all(p["spec"]["nodeName"] != node.name for p in world.pods())
 
+    renewed = account(admin, world.namespace, "spy")
+    released = await world.firebreak("release", incident.id, "--reason", "once more as it was", "--by", "ada")
+    assert released["done"] and not released["failures"], released
+    assert images_of(world.get("Deployment", NAME))["checkout"] == IMAGE, "what can be undone is"
+    assert (nodes.state(node), nodes.exists(node)) == ("terminated", False)
+    assert account(admin, world.namespace, "spy")["metadata"]["uid"] == renewed["metadata"]["uid"]
+    kept = " ".join(released["kept"])
+    assert node.instance_id in kept and "ServiceAccountIdentity" in kept, "and what cannot be is said"
+    assert not world.marks()
+
 
 async def do_every_task(world: World, incident: Incident) -> None:
     """Only people rotate what kube-system's own accounts hold; the incident is not over before they have."""
     tasks = [t.task.id for t in (await incident.view()).tasks if not t.done]
     assert tasks and await incident.is_open()
     said = ("--reason", "seen to", "--by", "ada")
-    await asyncio.gather(*(firebreak(world, "task", "done", incident.id, task, *said) for task in tasks))
+    await asyncio.gather(*(world.firebreak("task", "done", incident.id, task, *said) for task in tasks))
 
 
 async def test_a_release_gives_back_what_three_paths_changed(
@@ -162,7 +164,7 @@ async def test_a_release_gives_back_what_three_paths_changed(
     during = summary_of(world, nodes, node)
     assert {k for k in before if during[k] == before[k]} == set(), "each of them was changed"
 
-    released = await firebreak(world, "release", incident.id, "--reason", "false alarm", "--by", "ada")
+    released = await world.firebreak("release", incident.id, "--reason", "false alarm", "--by", "ada")
     assert released["done"] and not released["failures"], released
     assert (await incident.result()).state is IncidentState.RELEASED
     assert summary_of(world, nodes, node) == before

@@ -12,7 +12,6 @@ from mypy_boto3_guardduty import GuardDutyClient
 from contracts.states import IncidentState
 from tests.assess.support import account_user, raw_finding
 from tests.e2e.incident import Incident
-from tests.e2e.test_main_job import firebreak
 from tests.e2e.workloads import Json
 from tests.e2e.world import World
 
@@ -56,23 +55,23 @@ async def test_a_running_incident_proposes_creates_and_releases(world: World, gu
     incident: Incident = await world.start(raw)
     await incident.until(lambda v: v.plan is not None, "the plan stands")
 
-    proposed = firebreak(world, "suppress", incident.id, "--reason", REASON)
+    proposed = await world.firebreak("suppress", incident.id, "--reason", REASON)
     assert (proposed["stands"], proposed["failures"]) == (None, [])
     assert criteria_of(guardduty, world, proposed["filter"]) is None, "nobody has said yes"
-    refused = firebreak(world, "suppress", incident.id, "--yes", code=2)
+    refused = await world.firebreak("suppress", incident.id, "--yes", code=2)
     assert "--reason" in refused["error"]["message"]
 
-    created = firebreak(world, "suppress", incident.id, "--reason", REASON, "--yes")
+    created = await world.firebreak("suppress", incident.id, "--reason", REASON, "--yes")
     assert (created["stands"], created["filter"]) == (True, proposed["filter"])
     found = criteria_of(guardduty, world, created["filter"])
     assert found == {field: c["equals"] for field, c in proposed["criteria"].items()}
     user = f"system:serviceaccount:{world.namespace}:scanner"
     assert found["resource.kubernetesDetails.kubernetesUserDetails.username"] == [user]
     assert await incident.is_open(), "an answer to suppress is no answer to a gate"
-    assert firebreak(world, "suppress", incident.id, "--reason", REASON, "--yes")["stands"]
+    assert (await world.firebreak("suppress", incident.id, "--reason", REASON, "--yes"))["stands"]
     assert criteria_of(guardduty, world, created["filter"]) == found
 
-    released = firebreak(world, "release", incident.id, "--reason", "the scanner is gone")
+    released = await world.firebreak("release", incident.id, "--reason", "the scanner is gone")
     assert released["done"] and any(created["filter"] in key for key in released["undone"])
     assert criteria_of(guardduty, world, created["filter"]) is None
 
@@ -84,11 +83,11 @@ async def test_a_false_alarm_is_released_first_and_suppressed_then(world: World,
     await incident.until(lambda v: v.plan is not None, "the plan stands")
     assert (await incident.release()).state is IncidentState.RELEASED
 
-    created = firebreak(world, "suppress", incident.id, "--reason", REASON, "--yes")
+    created = await world.firebreak("suppress", incident.id, "--reason", REASON, "--yes")
     assert created["stands"]
     assert criteria_of(guardduty, world, created["filter"]) is not None
-    released = firebreak(world, "release", incident.id, "--reason", "it was no scanner")
+    released = await world.firebreak("release", incident.id, "--reason", "it was no scanner")
     assert any(created["filter"] in key for key in released["undone"])
     assert criteria_of(guardduty, world, created["filter"]) is None
-    again = firebreak(world, "release", incident.id, "--reason", "once more")
+    again = await world.firebreak("release", incident.id, "--reason", "once more")
     assert again["done"] and not again["undone"]

@@ -21,6 +21,7 @@ from tests.e2e.world import World
 from tests.user.support import (
     CLUSTER,
     NODE_ROW,
+    PLATFORM,
     AwsAuth,
     Bindings,
     Entries,
@@ -121,6 +122,28 @@ async def test_an_administrator_of_the_cluster_is_cut_off_at_once(world: World, 
     assert (await incident.release()).state is IncidentState.RELEASED
     assert ways.state() == before
     assert allowed(admin, username)
+
+
+async def test_the_last_administrator_is_cut_off_only_when_there_is_another(world: World, ways: Ways) -> None:
+    name = fresh("only")
+    arn = ways.entries.make(role_arn(name))
+    ways.entries.grant(arn)
+    ways.aws_auth.write()
+    before = ways.state()
+    ways.entries.revoke(PLATFORM)
+    try:
+        incident = await world.start(finding_about(world, session_of(name)))
+        view = await incident.until(lambda v: step_state(v, "user.cut_off") == "failed", "it is refused")
+        assert "last administrator" in with_reasons(view)
+        assert view.containment is not Containment.VERIFIED
+        assert (ways.state(), view.timings.contained) == (before, None)
+    finally:
+        ways.entries.grant(PLATFORM)
+    await world.firebreak("retry", incident.id, "user.cut_off", "--reason", "there is another one now", "--by", "ada")
+    view = await incident.contained()
+    assert ways.state()[arn]["policies"] == {}
+    assert (await incident.release()).state is IncidentState.RELEASED
+    assert ways.state() == before
 
 
 async def test_a_user_of_the_map_is_cut_off_once_somebody_says_who_it_is(world: World, ways: Ways) -> None:

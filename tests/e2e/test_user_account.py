@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from devstack.kube import KubeApi
 from tests.accounts.support import account, bound_token, honoured, make_account, make_token_secret
 from tests.assess.support import account_user
 from tests.e2e.incident import Incident, eventually, step_state
-from tests.e2e.processes import command_line
 from tests.e2e.targets import NAME, deployed, uids
 from tests.e2e.workloads import workload
 from tests.e2e.world import World
@@ -54,13 +51,6 @@ async def accused_of(world: World, admin: KubeApi) -> tuple[Incident, dict[str, 
     await incident.contained()
     await incident.collected()
     return incident, made
-
-
-def firebreak(world: World, *arguments: str, code: int = 0) -> Any:
-    """One command, and the document that it prints."""
-    ended = command_line([*arguments, "--json"], world.environment())
-    assert ended.returncode == code, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-    return json.loads(ended.stdout)
 
 
 async def test_a_compromised_account_ends_with_all_that_it_could_read(
@@ -106,11 +96,9 @@ async def test_a_compromised_account_ends_with_all_that_it_could_read(
     assert (await incident.view()).state is not IncidentState.REMEDIATED, "a task is open"
     assert await incident.is_open()
 
-    listed = await asyncio.to_thread(firebreak, world, "task", "list", incident.id)
+    listed = await world.firebreak("task", "list", incident.id)
     assert [t["task"] for t in listed["tasks"]] == [tasks[0].id]
-    done = await asyncio.to_thread(
-        firebreak, world, "task", "done", incident.id, tasks[0].id, "--reason", "new password", "--by", "ada"
-    )
+    done = await world.firebreak("task", "done", incident.id, tasks[0].id, "--reason", "new password", "--by", "ada")
     assert done["accepted"] and done["open"] == 0
     ended = await incident.result()
     assert ended.state is IncidentState.REMEDIATED, ended

@@ -203,3 +203,7 @@ async def test_the_role_of_pods_is_ended_and_its_sessions_once_more_when_the_pod
     assert not uids(world.pods(NAME)) & old
     assert revoked_before(iam.policies(role)[REVOKE]) > first
     assert iam.trust(role)["Statement"][1:] == denied
+
+    released = await world.firebreak("release", incident.id, "--reason", "the role is needed", "--by", "ada")
+    assert released["done"] and not released["failures"], released
+    assert (len(iam.trust(role)["Statement"]), list(iam.policies(role))) == (1, [])

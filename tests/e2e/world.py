@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from subprocess import CompletedProcess
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import boto3
@@ -24,6 +27,7 @@ from evidence.store import EvidenceStore, open_store
 from intake.start import StartOutcome, start_incident
 from tests.assess.support import raw_finding, read, workload_of
 from tests.e2e.incident import Incident, eventually
+from tests.e2e.processes import Zygote
 from tests.e2e.workloads import Json
 
 POLICY = Path(__file__).with_name("policy.yaml")
@@ -38,6 +42,7 @@ class World:
     stack: StackInfo
     admin: KubeApi
     client: Client
+    commands: Zygote
     namespace: str
     incidents: list[Incident] = field(default_factory=list)
 
@@ -50,6 +55,16 @@ class World:
             "TEMPORAL_NAMESPACE": self.client.namespace,
             **changed,
         }
+
+    async def firebreak(self, *arguments: str, code: int = 0) -> Json:
+        """One command of an operator, and the document that it prints."""
+        ended = await self.run(*arguments)
+        assert ended.returncode == code, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        return dict(json.loads(ended.stdout))
+
+    async def run(self, *arguments: str) -> CompletedProcess[str]:
+        """The same, however it ends."""
+        return await asyncio.to_thread(self.commands.run, [*arguments, "--json"], self.environment())
 
     # The cluster
 
@@ -150,9 +165,13 @@ class World:
         )
 
     async def start(self, raw: Json) -> Incident:
-        """Start the incident of a finding."""
-        outcome = await self.hand_in(raw)
-        return self.incident(outcome.incident)
+        """Start the incident of a finding, as a person does."""
+        with NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"Findings": [raw]}, file)
+            file.flush()
+            # A file with one finding in it is answered by one document, a file with many by a list.
+            answer = await self.firebreak("start", file.name)
+        return self.incident(answer["incident"])
 
     async def hand_in(self, raw: Json) -> StartOutcome:
         """Hand a finding in, as every way in does."""
@@ -160,7 +179,7 @@ class World:
 
     def incident(self, workflow_id: str) -> Incident:
         """A handle on an incident, which ends with the test."""
-        incident = Incident(self.client, workflow_id)
+        incident = Incident(self.client, workflow_id, self.run)
         self.incidents.append(incident)
         return incident
 

@@ -134,20 +134,21 @@ async def _ended(incident: Incident, state: IncidentState) -> Incident:
 
 async def record(stack: StackInfo, folder: Path) -> None:
     """Run every scenario that is not recorded yet, and write its histories."""
-    zygote = Zygote(folder)
+    zygote, commands = Zygote(folder / "workers"), Zygote(folder / "commands")
     try:
         client = await new_temporal_namespace(stack)
         admin = KubeApi.from_kubeconfig(stack.kubeconfig_admin)
-        zygote.start(World(stack, admin, client, "").environment())
+        zygote.start(World(stack, admin, client, commands, "").environment())
         for name, scenario in SCENARIOS.items():
             if (HISTORIES / f"{name}.incident.json").exists():
                 continue
             namespace = f"{NAME}-{name}"
             admin.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
             cluster.grant_namespace_admin(admin, namespace)
-            await _write(name, await scenario(World(stack, admin, client, namespace)))
+            await _write(name, await scenario(World(stack, admin, client, commands, namespace)))
     finally:
         zygote.close()
+        commands.close()
 
 
 async def _write(name: str, incident: Incident) -> None:
