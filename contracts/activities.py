@@ -44,6 +44,8 @@ class Assessment(BaseModel):
     image_changes: tuple[Change, ...] = ()
     """As `changes`, for the image path."""
     image_workloads: tuple[WorkloadFacts, ...] = ()
+    node_view_image: str = ""
+    """As the policy names it (`evidence.node_view.image`), or empty."""
 
     def of_path(self, path: Path) -> Assessment:
         """The same as one path sees it: the image path has pods of its own, so that no pod is treated twice."""
@@ -119,6 +121,8 @@ class CollectRequest(BaseModel):
     incident: IncidentKey
     step: str
     pods: PodTargets
+    node_view_image: str = ""
+    """What containers are looked at with from their node; empty where the policy names none."""
 
 
 class CollectResult(BaseModel):
@@ -131,6 +135,8 @@ class CollectResult(BaseModel):
     bytes: int = 0
     failures: tuple[Failure, ...] = ()
     """One for each collector that failed, up to 50; all of them stand among the entries."""
+    proposals: tuple[str, ...] = ()
+    """What was seen that containment does not end, up to 50, each with what would."""
 
 
 class SealRequest(BaseModel):

@@ -108,6 +108,8 @@ SEVERITY = SearchAttributeKey.for_float("Severity")
 QUARANTINED_LABEL = "firebreak.dev/quarantined"
 """On a pod: the deny-all policy selects it. The switch of the isolation (design: Isolation, 1)."""
 HOLD_LABEL = "firebreak.dev/hold"
+VIEW_NAMESPACE = "firebreak-view"
+"""Where the pods stand that look at containers from their node (deploy/node-view.yaml)."""
 """On a pod: the admission policies keep everybody but Firebreak from deleting or entering it (design: Isolation, 4)."""
 MANAGED_LABEL = "firebreak.dev/managed"
 """On objects that Firebreak created."""

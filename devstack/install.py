@@ -28,11 +28,11 @@ _RESOURCES = {
     ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"): "validatingadmissionpolicies",
     ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"): "validatingadmissionpolicybindings",
 }
-_MANIFESTS = ("rbac.yaml", "admission.yaml")
+_MANIFESTS = ("rbac.yaml", "node-view.yaml", "admission.yaml")
 
 
 def install_product(api: KubeApi) -> None:
-    """Apply deploy/rbac.yaml and deploy/admission.yaml; what is there already is updated.
+    """Apply deploy/rbac.yaml, deploy/node-view.yaml and deploy/admission.yaml; what is there already is updated.
 
     Raises:
         KubeError: The API server refused an object.

@@ -26,7 +26,7 @@ from plans.model import Gate, Verdict
 from plans.validation import validate
 from plans.yamltext import read_mapping
 
-PROTECTED_NAMESPACES: Final = ("kube-system", "amazon-guardduty", "firebreak", "temporal")
+PROTECTED_NAMESPACES: Final = ("kube-system", "amazon-guardduty", "firebreak", "firebreak-view", "temporal")
 """The cluster's own, GuardDuty's agent's, ours and Temporal's. kube-public and kube-node-lease run nothing of the
 cluster's own, so a pod there is as suspicious as anywhere and is not protected."""
 
@@ -211,6 +211,19 @@ class Protected(_Section):
     principals: Annotated[tuple[Glob, ...], _added_to(PROTECTED_PRINCIPALS)] = PROTECTED_PRINCIPALS
 
 
+class NodeView(_Section):
+    """Looking at containers from their node, with a pod of Firebreak's own (docs/decisions/0026)."""
+
+    image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,299}$")]
+    """With a shell and the tools of busybox in it; by digest, if it is not to change under this name."""
+
+
+class EvidenceTerms(_Section):
+    """What is collected beside what the API server knows."""
+
+    node_view: NodeView | None = None
+
+
 class Policy(_Section):
     """What the operator allows. The defaults are safe to run with."""
 
@@ -219,6 +232,12 @@ class Policy(_Section):
     budget: Budget = Budget()
     provenance: ProvenanceTerms = ProvenanceTerms()
     protected: Protected = Protected()
+    evidence: EvidenceTerms = EvidenceTerms()
+
+    @property
+    def node_view_image(self) -> str:
+        """The image to look from nodes with, or empty."""
+        return self.evidence.node_view.image if self.evidence.node_view is not None else ""
 
     def gate(self, gate: Gate) -> GateDefaults:
         """The defaults of one gate."""

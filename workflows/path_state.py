@@ -29,6 +29,8 @@ class PathState:
         self.assessment = start.assessment
         self.pods = start.assessment.pods
         self.policy_changes = list(start.assessment.changes)
+        self.proposals: tuple[str, ...] = ()
+        """What collectors saw that containment does not end."""
         self.open: dict[Gate, GateOpened] = {g.gate: g for g in start.open_gates}
         self.steps: dict[str, StepStatus] = {}
         self.plan: dict[str, Step] = {
@@ -58,6 +60,8 @@ class PathState:
     def _resume(self, reached: PathProgress) -> None:
         self.steps = {s.step: s for s in reached.steps}
         self.verdicts = dict(reached.verdicts)
+        of_verdicts = {p for v in reached.verdicts.values() for p in v.proposals}
+        self.proposals = tuple(p for p in reached.proposals if p not in of_verdicts)
         self.contained_at = reached.contained_at
         for failure in reached.failures:
             self.failures.setdefault(failure.step, []).append(failure)
@@ -182,7 +186,7 @@ class PathState:
             containment=self.containment,
             contained_at=self.contained_at,
             reasons=tuple(r for v in self.verdicts.values() for r in v.reasons),
-            proposals=tuple(p for v in self.verdicts.values() for p in v.proposals),
+            proposals=(*(p for v in self.verdicts.values() for p in v.proposals), *self.proposals),
             steps=tuple(self.steps.values()),
             changes=changes,
             undone=undone,

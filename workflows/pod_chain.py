@@ -130,11 +130,17 @@ class PodChain:
         state = self._state
         collected = await call(
             ActivityName.COLLECT_PODS,
-            CollectRequest(incident=state.incident, step=step, pods=state.pods),
+            CollectRequest(
+                incident=state.incident,
+                step=step,
+                pods=state.pods,
+                node_view_image=state.assessment.node_view_image,
+            ),
             CollectResult,
             summary=f"what the API server knows about {pods(state.pods.count)}",
             abandon=lambda: state.stopped,
         )
+        state.proposals = collected.proposals
         await seal(state, "collect", (collected.entries,) if collected.entries else ())
         failed = f", {len(collected.failures)} collectors failed" if collected.failures else ""
         state.mark(step, StepState.DONE, f"{collected.artefacts} artefacts collected{failed}", list(collected.failures))
@@ -187,6 +193,8 @@ class PodChain:
             await state.report()
             return
         state.undo(restored.undone)
+        # With the pods their connections are gone.
+        state.proposals = ()
         state.failures[clean_up] = list(restored.failures)
         state.hold(contained, bool(restored.failures))
         if self._containment is not None:

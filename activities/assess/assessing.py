@@ -83,6 +83,7 @@ class Assessing:
             image_pods=image_pods,
             image_changes=_image_changes(plan, seen),
             image_workloads=_image_workloads(seen),
+            node_view_image=policy.node_view_image,
         )
 
     def _look(self, received: Finding, policy: Policy) -> tuple[Confirmation, Finding, Observation]:

@@ -20,6 +20,8 @@ from temporalio.exceptions import CancelledError
 from activities.collect.case import PodCase
 from activities.collect.entries import Part, Parts, list_entry
 from activities.collect.model import Collector, Wave
+from activities.collect.node_view.collector import NodeView
+from activities.collect.node_view.instrument import Instrument
 from activities.collect.parallel import for_each
 from activities.collect.recorder import Recorder
 from activities.collect.registry import COLLECTORS
@@ -70,16 +72,26 @@ class Collecting:
         if finished is not None:
             return finished
         shared = Shared(self._kubernetes)
-        for wave in Wave:
-            self._run_wave(wave, pods, parts, shared)
-        ordered = [Part(pod.uid, wave) for wave in Wave for pod in pods]
+        collectors = (*self._of_the_node(request, pods), *self._collectors)
+        waves = [w for w in Wave if any(c.wave is w for c in collectors)]
+        for wave in waves:
+            self._run_wave(wave, [c for c in collectors if c.wave is wave], pods, parts, shared)
+        ordered = [Part(pod.uid, wave) for wave in waves for pod in pods]
         further = [*self._reference(request), *(self._refusal(p) for p in targets if not is_segment(p.uid))]
         return parts.finish(ordered, further, partial(self._listed, "entry-list", "the entries of one pod"))
 
-    def _run_wave(self, wave: Wave, pods: Sequence[PodTarget], parts: Parts, shared: Shared) -> None:
+    def _of_the_node(self, request: CollectRequest, pods: Sequence[PodTarget]) -> tuple[Collector, ...]:
+        """Looking at containers from their node, where the policy names an image to look with."""
+        if not request.node_view_image:
+            return ()
+        instrument = Instrument(self._kubernetes, request.node_view_image, request.incident.evidence_prefix)
+        return (Collector("node-view", Wave.NODE, NodeView(instrument, pods).tasks),)
+
+    def _run_wave(
+        self, wave: Wave, collectors: Sequence[Collector], pods: Sequence[PodTarget], parts: Parts, shared: Shared
+    ) -> None:
         beats: queue.SimpleQueue[None] = queue.SimpleQueue()
         recorder = self._recorder(parts.prefix, beats)
-        collectors = [c for c in self._collectors if c.wave is wave]
         rest = [p for p in pods if Part(p.uid, wave) not in parts.done]
         if not rest:
             return

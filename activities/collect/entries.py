@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from activities.collect.model import Wave
+from activities.collect.node_view.sockets import STILL_OPEN
 from contracts.activities import CollectResult
 from contracts.common import Failure, StoredList
 from errors import Conflict, TargetGone
@@ -116,12 +117,15 @@ class _Tally:
         self._step = step
         self._count = self._artefacts = self._bytes = 0
         self._failures: list[Failure] = []
+        self._proposals: list[str] = []
 
     def add(self, entry: Entry) -> None:
         self._count += 1
         if entry.collected:
             self._artefacts += 1
             self._bytes += entry.size
+            if STILL_OPEN in entry.reason and len(self._proposals) < _MOST_FAILURES:
+                self._proposals.append(entry.reason)
         elif len(self._failures) < _MOST_FAILURES:
             code, _, message = entry.reason.partition(": ")
             target = f"{entry.kind} of {entry.subject.kind} {entry.subject.namespace}/{entry.subject.name}"
@@ -133,6 +137,7 @@ class _Tally:
             artefacts=self._artefacts,
             bytes=self._bytes,
             failures=tuple(self._failures),
+            proposals=tuple(self._proposals),
         )
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Wave(IntEnum):
     """When a collector runs: the first wave is over for all pods before the second begins for any."""
 
+    NODE = 0
+    """What only its node sees of a container: a process or a connection is gone sooner than anything else."""
     VOLATILE = 1
     """What disappears by itself: logs rotate, events expire, pods die."""
     LASTING = 2

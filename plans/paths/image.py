@@ -8,7 +8,7 @@ from plans.drafts import Draft
 from plans.images import accused_images, ecr_image, image_doubt
 from plans.model import Gate, Target, TargetKind
 from plans.paths import roles
-from plans.paths.pod import NEEDS_IMAGE, PATCHABLE, pod_target
+from plans.paths.pod import NEEDS_IMAGE, PATCHABLE, pod_target, reading
 from plans.situation import Situation
 
 _NOTHING_UNDOES_READING = "Nothing to undo: it only reads."
@@ -95,7 +95,7 @@ def _of_the_pods(s: Situation, common: Draft) -> tuple[Draft, ...]:
             undo="`firebreak release` takes the labels off and puts the selectors of the other policies back.",
             proves=True,
         ),
-        mine._replace(action="collect", undo=_NOTHING_UNDOES_READING),
+        mine._replace(action="collect", undo=reading(s)),
         *roles.of_image_pods(s, common.causes),
         *_redeploy(s, common),
         delete,

@@ -16,7 +16,6 @@ PATCHABLE = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Replicatio
 _PATCHABLE_WORDS = frozenset(kind.lower() for kind in PATCHABLE)
 
 NEEDS_IMAGE = "The approval must carry the fixed image by its digest."
-_NOTHING_UNDOES_READING = "Nothing to undo: it only reads."
 _STATIC = "A static pod comes back from the manifest folder of its node, so deleting it repairs nothing."
 
 
@@ -39,8 +38,15 @@ def steps(s: Situation) -> tuple[Draft, ...]:
         undo="`firebreak release` takes both labels off and puts the selectors of the other policies back.",
         proves=True,
     )
-    collect = common._replace(action="collect", undo=_NOTHING_UNDOES_READING)
+    collect = common._replace(action="collect", undo=reading(s))
     return (quarantine, collect, *roles.of_pods(s), *_redeploy(s, common), _delete(s, common))
+
+
+def reading(s: Situation) -> str:
+    """What the approver is told of collecting: whether it does more than read."""
+    if not s.policy.node_view_image:
+        return "Nothing to undo: it only reads."
+    return "Nothing to undo: it only reads, with a pod of its own on each node, which ends by itself."
 
 
 def pod_targets(s: Situation) -> tuple[Target, ...]:

@@ -10,6 +10,7 @@ from hatchling.builders.wheel import WheelBuilder
 ROOT = Path(__file__).parents[2]
 NEEDED = {
     "errors.py", "logs.py", "settings.py", "starter.py", "worker.py", "deploy/rbac.yaml", "deploy/admission.yaml",
+    "deploy/node-view.yaml",
     "devstack/modules/kubernetes/go.sum", "activities/report/report.md.j2", "findings/catalogue.json",
 }  # fmt: skip
 NEVER = ("tests/", "bench/", "docs/", ".ci/")
