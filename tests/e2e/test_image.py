@@ -22,10 +22,12 @@ from tests.e2e.incident import eventually, key_of, step_state
 from tests.e2e.workloads import Json, images_of, workload
 from tests.e2e.world import World, is_held
 from tests.image.registry import Pushed, ecr_client, new_repository, push
+from tests.node.support import TOLERATION, Fleet, TestNode, fleet
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr.client import ECRClient
 
+nodes = pytest.fixture(name="nodes")(fleet)
 MALWARE = "Execution:Kubernetes/MaliciousFile"
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 
@@ -45,10 +47,12 @@ def elsewhere(world: World, admin: KubeApi) -> Iterator[World]:
     admin.request("DELETE", f"/api/v1/namespaces/{name}")
 
 
-def deployment(name: str, image: str, *, init: str = "", replicas: int = 2) -> Json:
-    """A Deployment whose pods run an image, or begin with one."""
+def deployment(name: str, image: str, *, init: str = "", replicas: int = 2, node: TestNode | None = None) -> Json:
+    """A Deployment whose pods run an image, or begin with one; on one node, if it is said which."""
     inits = [{"name": "setup", "image": init}] if init else []
     spec: dict[str, Any] = {"containers": [{"name": "app", "image": image}], "initContainers": inits}
+    if node is not None:
+        spec |= {"nodeSelector": {"kubernetes.io/hostname": node.name}, "tolerations": [TOLERATION]}
     return workload("Deployment", name, replicas=replicas, pod=spec)
 
 
@@ -64,13 +68,10 @@ def images(world: World) -> set[str]:
     return {c["image"] for s in specs for c in (*s["containers"], *s.get("initContainers", ()))}
 
 
-def malware_beside(world: World, admin: KubeApi) -> str:
-    """Malware on a volume of a node that runs pods of the namespace; returns the machine's id."""
-    node = admin.request("GET", f"/api/v1/nodes/{world.pods()[0]['spec']['nodeName']}")
-    instance = str(node["spec"]["providerID"].rpartition("/")[2])
-    arn = f"arn:aws:ec2:{world.stack.region}:{world.stack.account}:instance/{instance}"
+def infect(world: World, node: TestNode) -> None:
+    """Put malware on a volume of a node."""
+    arn = f"arn:aws:ec2:{world.stack.region}:{world.stack.account}:instance/{node.instance_id}"
     urllib3.request("POST", f"{world.stack.aws_endpoint}/_firebreak/guardduty/malware", json={"instance_arn": arn})
-    return instance
 
 
 def status(ecr: ECRClient, image: Pushed) -> str:
@@ -80,17 +81,19 @@ def status(ecr: ECRClient, image: Pushed) -> str:
 
 
 async def test_an_image_is_contained_wherever_it_runs_replaced_and_taken_out_of_the_registry(
-    world: World, elsewhere: World, admin: KubeApi, ecr: ECRClient
+    world: World, elsewhere: World, admin: KubeApi, ecr: ECRClient, nodes: Fleet
 ) -> None:
     repository = new_repository(ecr)
     bad, fixed = push(ecr, *repository, "1.0"), push(ecr, *repository, "1.1")
-    web = world.create(deployment("web", bad.by_digest))
+    # A node of its own, on which nobody has looked for malware before.
+    node = nodes.node()
+    infect(world, node)
+    web = world.create(deployment("web", bad.by_digest, node=node))
     elsewhere.create(deployment("batch", "registry.example/batch:1", init=bad.by_digest, replicas=1))
     elsewhere.create(deployment("other", "registry.example/other:1", replicas=1))
     await world.ready("web", 2)
     await elsewhere.ready("batch", 1)
     await elsewhere.ready("other", 1)
-    infected = malware_beside(world, admin)
     incident = await world.start(accusation(world, web, bad.by_digest))
 
     view = await incident.contained()
@@ -110,7 +113,9 @@ async def test_an_image_is_contained_wherever_it_runs_replaced_and_taken_out_of_
     assert set(done.values()) == {"done"}, done
     scanned = next(s.detail for s in view.steps if s.step == "image.scan")
     assert "scanned now" in scanned and "CVE-" in scanned, "it is not only said to be scanned"
-    assert f"({infected}): malware scan begun now: malware found" in scanned, "and so are the volumes of its nodes"
+    assert f"({node.instance_id}): malware scan begun now: malware found" in scanned, (
+        "and so are the volumes of its nodes"
+    )
     await world.ready("web", 2)
     await elsewhere.ready("batch", 1)
     assert images(world) == {fixed.by_digest}
@@ -151,6 +156,8 @@ async def test_a_repository_with_several_bad_images_is_closed_on_an_approval_of_
     named = workload_of(web, "deployments")
     named["Containers"] = [{"Name": c["name"], "Image": c["image"]} for c in containers]
     incident = await world.start(world.finding_about(web, finding_type=MALWARE, workload=named))
+    # Which of the two is the one that the finding means, a person has to say.
+    await incident.approve("contain")
     await incident.contained()
     view = await incident.until(lambda v: "image.deny_repository" in v.previews, "the approver sees what would change")
     assert any("tags: 1.0 and 1.1" in line for line in view.previews["image.deny_repository"])

@@ -19,8 +19,11 @@ from errors import Forbidden
 from evidence.store import read_bytes
 from tests.image.registry import ecr_client, new_repository, push
 from tests.isolation.support import eventually, run
+from tests.node.support import TOLERATION, Fleet, fleet
 
 pytestmark = pytest.mark.stack
+
+nodes = pytest.fixture(name="nodes")(fleet)
 
 
 @pytest.fixture
@@ -50,15 +53,16 @@ def test_the_volumes_of_the_nodes_that_run_it_are_scanned(
     request_for: Callable[..., StepRequest],
     admin: KubeApi,
     namespace: str,
+    nodes: Fleet,
 ) -> None:
     image = f"registry.example/web@sha256:{secrets.token_hex(32)}"
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    admin.request("POST", pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": image}]}})
-    running: Any = eventually(
-        lambda: [p for p in [admin.request("GET", f"{pods}/p")] if p["status"].get("phase") == "Running"],
-    )
-    node = admin.request("GET", f"/api/v1/nodes/{running[0]['spec']['nodeName']}")
-    instance = node["spec"]["providerID"].rpartition("/")[2]
+    # A node of its own: whatever was scanned before on another one is still known there.
+    node = nodes.node()
+    spec = {"nodeName": node.name, "tolerations": [TOLERATION], "containers": [{"name": "c", "image": image}]}
+    admin.request("POST", pods, {"metadata": {"name": "p"}, "spec": spec})
+    eventually(lambda: admin.request("GET", f"{pods}/p")["status"].get("phase") == "Running")
+    instance = node.instance_id
     arn = f"arn:aws:ec2:{stack.region}:{stack.account}:instance/{instance}"
     urllib3.request("POST", f"{stack.aws_endpoint}/_firebreak/guardduty/malware", json={"instance_arn": arn})
 
