@@ -32,6 +32,7 @@ PURE = {
 """What needs no end-to-end test, and why."""
 _STEP = re.compile(r"`((?:configuration|user|pod|image|node|triage)\.[a-z_]+)`( \(not yet\))?")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+_RELEASE = re.compile(r"incident\.release\(|firebreak\('release'")
 _MODULE = re.compile(r"\]\(\.\./\.\./([\w/]+\.py)\)")
 
 
@@ -71,6 +72,14 @@ def names_in(file: str) -> frozenset[str]:
     return frozenset(n.name for n in ast.walk(tree) if isinstance(n, kinds) and n.name.startswith("test_"))
 
 
+def body(file: str, name: str) -> list[str]:
+    """The text of one test."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [
+        ast.unparse(n) for n in ast.parse((ROOT / file).read_text()).body if isinstance(n, kinds) and n.name == name
+    ]
+
+
 def test_every_requirement_stands_once_and_in_order() -> None:
     assert [row.id for row in rows()] == list(IDS)
 
@@ -92,6 +101,15 @@ def test_what_does_it_exists_and_a_test_shows_it(row: Row) -> None:
 def test_a_whole_incident_shows_it(row: Row) -> None:
     whole = [file for file, _ in _TEST.findall(row.shown_by) if file.startswith("tests/e2e/")]
     assert bool(whole) != (row.id in PURE), PURE.get(row.id, "a whole incident must show it, from the finding on")
+
+
+@pytest.mark.parametrize("row", [r for r in rows() if r.id not in PURE], ids=lambda row: row.id)
+def test_one_of_these_incidents_is_released_by_command_and_looked_at_again(row: Row) -> None:
+    """What stands behind `release` is looked at: a test that ends with it shows nothing of it."""
+    bodies = [
+        b for file, name in _TEST.findall(row.shown_by) if file.startswith("tests/e2e/") for b in body(file, name)
+    ]
+    assert any(_RELEASE.search(body) and "assert" in _RELEASE.split(body, maxsplit=1)[-1] for body in bodies)
 
 
 def test_what_is_not_built_yet_is_exactly_what_is_said_to_be() -> None:

@@ -175,7 +175,7 @@ async def test_hostile_text_does_no_harm_where_people_read_it(world: World, work
     await incident.collected()
     gate = await incident.waiting("eradicate")
     assert (await incident.decide(incident.decision(gate, by=reason, reason=reason))).accepted
-    view = await incident.result()
+    view = await incident.approve_everything()
     assert view.state is IncidentState.REMEDIATED
 
     printed = {}
