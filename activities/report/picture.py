@@ -20,7 +20,7 @@ _LINE: Final = 16
 _PAD: Final = 10
 _APART: Final = 10
 _HEADING: Final = 28
-_WIDE: Final = 212
+_WIDE: Final = 206
 _GAP: Final = 46
 _NARROW: Final = 318
 _RAIL: Final = 22
@@ -72,11 +72,12 @@ def columns(layers: Sequence[Layer]) -> Picture:
     for n, layer in enumerate(layers):
         top = _HEADING + (tallest - heights[n]) / 2
         placed.append(list(_stack(layer.boxes, n * (_WIDE + _GAP), top, _WIDE)))
-    below = _HEADING + tallest + 18
+    bottom = _HEADING + tallest
+    below = bottom + 18
     paths = [path for n, layer in enumerate(layers) for path in _reach(placed, n, layer.reached_from, below)]
     return Picture(
         width=len(layers) * (_WIDE + _GAP) - _GAP,
-        height=below + 4,
+        height=(below if any(_passes(layers, n) for n in range(len(layers))) else bottom) + 4,
         headings=tuple(Text(n * (_WIDE + _GAP), 14, "heading", layer.title) for n, layer in enumerate(layers)),
         boxes=tuple(b for column in placed for b in column),
         paths=tuple(paths),
@@ -102,6 +103,11 @@ def stacked(layers: Sequence[Layer]) -> Picture:
         boxes=tuple(boxes),
         paths=(rail, *(f"M8 {b.middle:g}H{_RAIL}" for b in boxes)),
     )
+
+
+def _passes(layers: Sequence[Layer], column: int) -> bool:
+    """Whether a layer is reached from one that does not stand beside it."""
+    return layers[column].reached_from not in (None, column - 1)
 
 
 def _reach(placed: Sequence[Sequence[Placed]], column: int, source: int | None, below: float) -> Iterator[str]:
