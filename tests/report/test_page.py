@@ -228,6 +228,27 @@ def test_state_and_containment_stand_at_the_top_in_plain_words() -> None:
     assert "1 task for people is open. 1 thing could not be done: see below." in top
 
 
+@pytest.mark.parametrize(
+    ("containment", "state", "said"),
+    [
+        (Containment.NONE, IncidentState.DENIED, ("bad", "Not contained")),
+        (Containment.NONE, IncidentState.RELEASED, ("", "Not contained")),
+        (Containment.INCOMPLETE, IncidentState.CONTAINING, ("bad", "Incomplete")),
+        (Containment.VERIFIED, IncidentState.REMEDIATED, ("good", "Verified")),
+        (Containment.NOT_APPLICABLE, IncidentState.PLAN_ONLY, ("", "Not applicable")),
+    ],
+)
+def test_what_is_not_contained_stands_out(
+    containment: Containment, state: IncidentState, said: tuple[str, str]
+) -> None:
+    text = render_html(case.facts(case.view(containment=containment, state=state)))
+    found = re.search(
+        r'<div class="verdict (\w*)">\n<p class="label">Containment</p>\n<p class="big">([^<]*)</p>', text
+    )
+    assert found is not None
+    assert found.groups() == said
+
+
 def test_only_the_report_of_an_incident_that_ended_is_no_draft() -> None:
     over = case.view(timings=case.view().timings.model_copy(update={"finished": case.later(600)}))
     assert "Draft." in render_html(case.facts())
