@@ -52,6 +52,12 @@ class Output:
         sys.stdout.write(json.dumps(document, ensure_ascii=True) + "\n")
         sys.stdout.flush()
 
+    def raw(self, data: bytes) -> None:
+        """A file as it is, to the byte, on stdout."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
     def show(self, *parts: RenderableType) -> None:
         """Print for people; nothing in JSON mode."""
         if not self.json and not self.silent:

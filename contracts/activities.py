@@ -274,13 +274,16 @@ class ReportRequest(BaseModel):
 
 
 class ReportResult(BaseModel):
-    """Where the report stands, and the chain after it."""
+    """Where the report stands, as Markdown and as HTML, and the chain after it."""
 
     model_config = WIRE
 
     key: str
     sha256: str
     evidence: EvidenceState
+    html_key: str = ""
+    """Empty in histories of before there was one."""
+    html_sha256: str = ""
 
 
 class SweepRequest(BaseModel):

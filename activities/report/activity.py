@@ -1,4 +1,4 @@
-"""The activity `write_report`: the report into the evidence, sealed like every other artefact."""
+"""The activity `write_report`: the report into the evidence, in both of its forms, each sealed like every artefact."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from temporalio import activity
 
 from activities.custody import activity_name, evidence_state
 from activities.doors import Doors
+from activities.report.facts import gather
 from activities.report.known import read_known
-from activities.report.render import render_report
+from activities.report.page import render_html
+from activities.report.render import render_markdown
 from contracts.activities import ReportRequest, ReportResult
 from contracts.incidents import IncidentView
 from contracts.names import ActivityName
@@ -38,7 +40,7 @@ class Reporting:
 
     @activity.defn(name=ActivityName.WRITE_REPORT, no_thread_cancel_exception=True)
     def write_report(self, request: ReportRequest) -> ReportResult:
-        """Render the report, store it under the next free number, and seal it.
+        """Render the report, store both of its forms under the next free number, and seal them.
 
         The same incident in the same state renders to the same bytes, so a repetition finds its own report and adds
         neither a second one nor a second manifest.
@@ -55,14 +57,22 @@ class Reporting:
         # What an attempt before this one has sealed does not count: a repetition must render and ask the very same.
         entries = [e for e in list_entries(self._store, prefix) if not e.activity.startswith(_OWN)]
         known = read_known(self._store, prefix, entries)
-        text = render_report(view, request.finding, request.assessment, entries, known)
-        stored = store_report(self._store, prefix, text.encode("utf-8", "replace"))
+        facts = gather(view, request.finding, request.assessment, entries, known)
+        forms = (render_markdown(facts).encode("utf-8", "replace"), render_html(facts).encode("utf-8", "replace"))
+        markdown, page = store_report(self._store, prefix, *forms)
         sealed = [
             *self._targets(request, prefix, entries),
-            self._entry(stored, prefix, "report", "the incident's view"),
+            self._entry(markdown, prefix, "report", "the incident's view"),
+            self._entry(page, prefix, "report-html", "the incident's view"),
         ]
         head = seal(self._store, prefix, "report", (), sealed, sealed_by=self._worker)
-        return ReportResult(key=stored.key, sha256=stored.sha256, evidence=evidence_state(self._store, head))
+        return ReportResult(
+            key=markdown.key,
+            sha256=markdown.sha256,
+            evidence=evidence_state(self._store, head),
+            html_key=page.key,
+            html_sha256=page.sha256,
+        )
 
     def _targets(self, request: ReportRequest, prefix: str, entries: list[Entry]) -> list[Entry]:
         """The list of targets, when it stands in the store and no phase has sealed it: nothing was carried out."""
@@ -86,15 +96,18 @@ class Reporting:
         )
 
 
-def store_report(store: EvidenceStore, prefix: str, data: bytes) -> Stored:
-    """Store a report under the first number that is free or holds the very same one.
+def store_report(store: EvidenceStore, prefix: str, markdown: bytes, page: bytes) -> tuple[Stored, Stored]:
+    """Store both forms of a report under the first number that is free, or that holds the very same ones.
+
+    The Markdown is stored first, so that where its number is taken nothing of the other is left under that number.
 
     Raises:
         EvidenceError: A thousand reports of one incident differ.
     """
     for number in range(1, _MOST_REPORTS + 1):
+        name = f"{prefix}/report/{number:04d}"
         try:
-            return store.create(f"{prefix}/report/{number:04d}.md", data)
+            return store.create(f"{name}.md", markdown), store.create(f"{name}.html", page)
         except Conflict:
             continue
     raise EvidenceError(f"{prefix} has {_MOST_REPORTS} different reports already")

@@ -1,4 +1,4 @@
-"""The one rule of the report's text: what Firebreak did not write itself stands in a code span.
+"""The one rule of the report in Markdown: what Firebreak did not write itself stands in a code span.
 
 In a code span Markdown interprets nothing: no heading, link, HTML, emphasis or mention can come of it. What could end
 the span, the line or a table's cell is replaced before: a backtick, a bar, and everything that does not print, which
@@ -9,13 +9,14 @@ The template cannot forget it: every expression passes through `finalize`, and o
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from activities.report.words import NOTHING, Outside, Sentence, cut, moment, printable
+
 _LONGEST: Final = 500
 _REPLACED: Final = str.maketrans({"`": "\u02cb", "|": "\u00a6"})
-NOTHING: Final = "(none)"
 
 
 class Own(str):
@@ -26,18 +27,8 @@ class Own(str):
 
 def code(value: object, limit: int = _LONGEST) -> Own:
     """A value from outside as a code span, on one line, cut to a length; `NOTHING` when it is empty."""
-    text = "".join(c if c.isprintable() else "\ufffd" for c in str(value))
-    text = text.translate(_REPLACED).strip()
-    if not text:
-        return Own(NOTHING)
-    return Own(f"`{text if len(text) <= limit else text[: limit - 1] + '…'}`")
-
-
-def moment(value: datetime | None) -> Own:
-    """A time in UTC, to the millisecond."""
-    if value is None:
-        return Own(NOTHING)
-    return Own(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z")
+    text = printable(value).translate(_REPLACED)
+    return Own(f"`{cut(text, limit)}`" if text else NOTHING)
 
 
 def finalize(value: object) -> str:
@@ -45,6 +36,8 @@ def finalize(value: object) -> str:
     match value:
         case Own():
             return value
+        case Sentence():
+            return "".join(code(part.value) if isinstance(part, Outside) else part for part in value)
         case bool():
             return "yes" if value else "no"
         case int():

@@ -1,8 +1,10 @@
-"""The first paragraph of the report: what a tired person has to know, in the tense that is true now."""
+"""The beginning of the report: what a tired person has to know, in the tense that is true now."""
 
 from __future__ import annotations
 
-from activities.report.escape import Own, code, finalize, moment
+from dataclasses import dataclass
+
+from activities.report.words import Outside, Sentence, count, join, moment, say
 from contracts.incidents import GateView, IncidentView
 from contracts.states import Containment, GateState, IncidentState, StepState
 from findings.model import Finding
@@ -22,35 +24,72 @@ _DELETING = ("pod.delete", "image.delete_pods")
 """The steps after which the pods are gone."""
 
 
-def first_paragraph(view: IncidentView, finding: Finding) -> Own:
+@dataclass(frozen=True)
+class Summary:
+    """The beginning of the report, in sentences that are of use by themselves too.
+
+    Attributes:
+        reported: What GuardDuty reported, and which paths that opened.
+        contained: What it concerns, whether that is cut off, and how long it took.
+        standing: Where the incident stands.
+        waiting: What is waited for, and what could not be done; empty when there is nothing.
+    """
+
+    reported: Sentence
+    contained: Sentence
+    standing: Sentence
+    waiting: Sentence
+
+    @property
+    def paragraph(self) -> Sentence:
+        """All of it."""
+        return join(" ", (self.reported, self.contained, self.standing, self.waiting))
+
+
+def summarize(view: IncidentView, finding: Finding) -> Summary:
     """What happened, where it stands, and what is waited for."""
+    return Summary(
+        reported=_reported(view, finding),
+        contained=_concerned(view),
+        standing=say(_state(view)),
+        waiting=_waiting(view),
+    )
+
+
+def _reported(view: IncidentView, finding: Finding) -> Sentence:
     seen = f", last seen at {moment(finding.last_activity)}" if finding.last_activity else ""
-    parts = [
-        f"GuardDuty reported {code(finding.type)} with severity {finalize(finding.severity)} ({finding.band.value}) "
-        f"about cluster {code(view.cluster)}{seen}.",
-    ]
+    severity = f" with severity {finding.severity:g} ({finding.band.value}) about cluster "
+    parts = [say("GuardDuty reported ", Outside(finding.type), severity, Outside(view.cluster), f"{seen}.")]
     if finding.sample:
-        parts.append("It is a sample finding: there is nothing behind it.")
+        parts.append(say("It is a sample finding: there is nothing behind it."))
     if view.pods.count and len(view.paths) > 1:
-        parts.append(f"It opened the {_paths(view)}.")
+        parts.append(say(f"It opened the {_paths(view)}."))
+    return join(" ", parts)
+
+
+def _concerned(view: IncidentView) -> Sentence:
     if view.pods.count or not view.plan or Path.POD in view.paths:
-        parts.append(f"It concerns {_count(view.pods.count, 'pod')}{_contained(view)}")
+        text = f"It concerns {count(view.pods.count, 'pod')}{_contained(view)}"
     else:
-        parts.append(f"It opened the {_paths(view)} {_contained_without_pods(view)}")
+        text = f"It opened the {_paths(view)} {_contained_without_pods(view)}"
     if view.timings.contained and view.timings.received:
         seconds = (view.timings.contained - view.timings.received).total_seconds()
-        parts.append(f"Containment took {seconds:.3f} s from the moment at which Firebreak received the finding.")
-    parts.append(_state(view))
+        text += f" Containment took {seconds:.3f} s from the moment at which Firebreak received the finding."
+    return say(text)
+
+
+def _waiting(view: IncidentView) -> Sentence:
+    parts = []
     waiting = [g for g in view.gates if g.state is GateState.WAITING]
     if waiting:
         names = ", ".join(g.gate.value for g in waiting)
-        parts.append(f"Waiting for a decision: {names}.")
+        parts.append(say(f"Waiting for a decision: {names}."))
     open_tasks = sum(not t.done for t in view.tasks)
     if open_tasks:
-        parts.append(f"{_count(open_tasks, 'task')} for people {'is' if open_tasks == 1 else 'are'} open.")
+        parts.append(say(f"{count(open_tasks, 'task')} for people {'is' if open_tasks == 1 else 'are'} open."))
     if view.failures:
-        parts.append(f"{_count(len(view.failures), 'thing')} could not be done: see below.")
-    return Own(" ".join(parts))
+        parts.append(say(f"{count(len(view.failures), 'thing')} could not be done: see below."))
+    return join(" ", parts)
 
 
 def undecided(view: IncidentView) -> list[GateView]:
@@ -126,7 +165,3 @@ def _state(view: IncidentView) -> str:
     if view.state is IncidentState.DENIED and holds:
         return f"{_STATES[view.state]} Containment stays until somebody releases it."
     return _STATES[view.state]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -28,7 +28,7 @@ def keep_evidence(view: IncidentView, folder: Path, tell: Tell) -> Path:
     """Verify the evidence of an incident that is over and copy it.
 
     Returns:
-        The report's path, below the folder.
+        The path of the report in Markdown, below the folder; the one in HTML stands beside it.
 
     Raises:
         EvidenceError: It does not hold.
@@ -48,4 +48,7 @@ def keep_evidence(view: IncidentView, folder: Path, tell: Tell) -> Path:
     key = view.report_key if view.report_key.startswith(prefix) else f"{prefix}/{view.report_key}"
     report = folder / "report.md"
     shutil.copyfile(folder / key, report)
+    page = report.with_suffix(".html")
+    shutil.copyfile((folder / key).with_suffix(".html"), page)
+    tell(f"the report for a browser: {page}", "bold")
     return report

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 NEEDED = {
     "errors.py", "logs.py", "settings.py", "starter.py", "worker.py", "deploy/rbac.yaml", "deploy/admission.yaml",
     "deploy/node-view.yaml",
-    "devstack/modules/kubernetes/go.sum", "activities/report/report.md.j2", "findings/catalogue.json",
+    "devstack/modules/kubernetes/go.sum", "activities/report/report.md.j2", "activities/report/html/page.html.j2",
+    "activities/report/html/page.css", "activities/report/html/blast.svg.j2", "findings/catalogue.json",
 }  # fmt: skip
 NEVER = ("tests/", "bench/", "docs/", ".ci/")
 

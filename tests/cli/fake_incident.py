@@ -50,7 +50,8 @@ class FakeIncident:
         info = workflow.info()
         self.start = start
         self.key = IncidentKey(workflow_id=info.workflow_id, run_id=info.first_execution_run_id)
-        # The title is the script: "auto" ends at once, "plan-only" likewise, "two" waits at two gates, else one.
+        # The title is the script: "auto" ends at once, "plan-only" likewise, "reported" so with a report in the
+        # evidence, "two" waits at two gates, else one.
         self.script = start.finding.title
         self.state = IncidentState.AWAITING_APPROVAL
         self.finished = False
@@ -79,13 +80,13 @@ class FakeIncident:
     async def run(self, start: IncidentInput) -> IncidentView:
         if self.script == "plan-only":
             self.state = IncidentState.PLAN_ONLY
-        elif self.script == "auto":
+        elif self.script in ("auto", "reported"):
             self.state = IncidentState.REMEDIATED
         elif self.script == "expired":
             self._set(Gate.ERADICATE, state=GateState.EXPIRED, deadline=None)
         elif self.script == "tasks":
             self.state = IncidentState.REMEDIATING
-        if self.script not in ("plan-only", "auto"):
+        if self.script not in ("plan-only", "auto", "reported"):
             self._publish()
             await workflow.wait_condition(lambda: self.finished)
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -122,6 +123,7 @@ class FakeIncident:
             notes=tuple(self.notes),
             tasks=tuple(self.tasks.values()),
             last_observed=self.last_observed,
+            report_key=f"{self.key.evidence_prefix}/report/0001.md" if self.script == "reported" else "",
             timings=Timings(received=self.start.received, contained=self.start.received + timedelta(milliseconds=212)),
         )
 

@@ -19,7 +19,7 @@ from evidence.local import LocalStore
 from evidence.manifest import seal
 from evidence.read import list_entries
 from evidence.store import read_bytes
-from evidence.verify import verify
+from evidence.verify import ProblemKind, verify
 from tests.collect.conftest import INCIDENT, SETTINGS
 from tests.collect.report_support import AT, assessment_with, finding_with, incident_with
 from tests.collect.support import Worker
@@ -90,9 +90,29 @@ def test_the_report_is_stored_sealed_and_verified(doors: Doors, environment: Act
     assert verified.ok
     # Everything that was sealed, this report included.
     assert (verified.artefacts, verified.bytes) == (result.evidence.artefacts, result.evidence.bytes)
-    assert result.evidence.artefacts == 2
-    [entry] = [e for e in list_entries(doors.store, PREFIX) if e.kind == "report"]
-    assert entry.sha256 == result.sha256
+    assert result.evidence.artefacts == 3
+    entries = {e.kind: e for e in list_entries(doors.store, PREFIX)}
+    assert (entries["report"].key, entries["report"].sha256) == ("report/0001.md", result.sha256)
+    assert (entries["report-html"].key, entries["report-html"].sha256) == ("report/0001.html", result.html_sha256)
+
+
+def test_the_report_as_html_stands_beside_the_one_in_markdown(doors: Doors, environment: ActivityEnvironment) -> None:
+    _collected(doors)
+    result = environment.run(Reporting(doors).write_report, _request())
+    assert result.html_key == f"{PREFIX}/report/0001.html"
+    page = _text(doors, result.html_key)
+    assert page.startswith("<!doctype html>\n")
+    for said in ("repo/app@sha256:aa", "capabilities SYS_ADMIN", "pods/uid-1/containers.json"):
+        assert f"<code>{said}</code>" in page
+    [collected] = [e for e in list_entries(doors.store, PREFIX) if e.kind == "containers"]
+    assert collected.sha256 in page
+
+
+def test_a_page_that_was_changed_is_found(doors: Doors, environment: ActivityEnvironment) -> None:
+    result = environment.run(Reporting(doors).write_report, _request())
+    Path(doors.store.location, result.html_key).write_text("<!doctype html>nothing happened")
+    verified = verify(doors.store, PREFIX, result.evidence.manifest_sha256, 1)
+    assert [(p.kind, p.key) for p in verified.problems] == [(ProblemKind.CHANGED, "report/0001.html")]
 
 
 def test_the_report_tells_what_the_evidence_knows_of_the_image(doors: Doors, environment: ActivityEnvironment) -> None:
@@ -106,13 +126,29 @@ def test_the_report_tells_what_the_evidence_knows_of_the_image(doors: Doors, env
 def test_a_repetition_writes_nothing_new(doors: Doors, environment: ActivityEnvironment) -> None:
     _collected(doors)
     first = environment.run(Reporting(doors).write_report, _request())
+    kept = list(doors.store.keys(PREFIX))
     assert environment.run(Reporting(doors).write_report, _request()) == first
+    assert list(doors.store.keys(PREFIX)) == kept
+
+
+def test_a_repetition_after_a_crash_between_the_two_forms_completes_them(
+    doors: Doors, environment: ActivityEnvironment
+) -> None:
+    _collected(doors)
+    first = environment.run(Reporting(doors).write_report, _request())
+    # As if the worker had been killed after the first of the two: nothing of the second, nothing sealed.
+    for key in (first.html_key, f"{PREFIX}/manifest/0002.json"):
+        Path(doors.store.location, key).unlink()
+    again = environment.run(Reporting(doors).write_report, _request())
+    assert (again.key, again.html_key, again.html_sha256) == (first.key, first.html_key, first.html_sha256)
+    assert verify(doors.store, PREFIX, again.evidence.manifest_sha256, 2).ok
 
 
 def test_an_incident_that_went_on_gets_a_further_report(doors: Doors, environment: ActivityEnvironment) -> None:
     environment.run(Reporting(doors).write_report, _request())
     second = environment.run(Reporting(doors).write_report, _request("web-2"))
     assert second.key.endswith("report/0002.md")
+    assert second.html_key.endswith("report/0002.html")
     assert verify(doors.store, PREFIX, second.evidence.manifest_sha256, 2).ok
 
 
@@ -148,6 +184,11 @@ def test_a_view_that_is_none_is_named(doors: Doors, environment: ActivityEnviron
 
 
 def test_the_same_report_keeps_its_number(doors: Doors) -> None:
-    assert store_report(doors.store, PREFIX, b"a").key.endswith("0001.md")
-    assert store_report(doors.store, PREFIX, b"b").key.endswith("0002.md")
-    assert store_report(doors.store, PREFIX, b"a").key.endswith("0001.md")
+    def numbers(markdown: bytes, page: bytes) -> list[str]:
+        return [s.key.removeprefix(f"{PREFIX}/report/") for s in store_report(doors.store, PREFIX, markdown, page)]
+
+    assert numbers(b"a", b"<a>") == ["0001.md", "0001.html"]
+    assert numbers(b"b", b"<b>") == ["0002.md", "0002.html"]
+    assert numbers(b"a", b"<a>") == ["0001.md", "0001.html"]
+    # A newer worker that draws the page otherwise: the two forms of one report have one number all the same.
+    assert numbers(b"a", b"<A>") == ["0003.md", "0003.html"]

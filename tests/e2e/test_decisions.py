@@ -173,19 +173,22 @@ async def test_hostile_text_does_no_harm_where_people_read_it(world: World, work
     assert (await incident.decide(incident.decision(gate, by=reason, reason=reason))).accepted
     await incident.contained()
     await incident.collected()
-    gate = await incident.waiting("eradicate")
-    assert (await incident.decide(incident.decision(gate, by=reason, reason=reason))).accepted
+    for name in ("credentials", "eradicate"):
+        gate = await incident.waiting(name)
+        assert (await incident.decide(incident.decision(gate, by=reason, reason=reason))).accepted
     view = await incident.approve_everything()
     assert view.state is IncidentState.REMEDIATED
 
     printed = {}
-    for command in ("show", "report", "evidence list", "evidence verify"):
+    for command in ("show", "report", "report --html -", "evidence list", "evidence verify"):
         ended = command_line([*command.split(), incident.id], world.environment())
         assert ended.returncode == 0, ended.stderr
         printed[command] = ended.stdout + ended.stderr
     printed["ui"] = await _details_in_the_ui(incident)
     for where, text in printed.items():
         assert not [c for c in text if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"], where
+    assert "<script" not in printed["report --html -"]
+    assert "&lt;script" in printed["report --html -"], "it is shown"
     for where in ("report", "ui"):
         assert "alert" in printed[where], "it is shown"
         html = MarkdownIt("commonmark").render(printed[where])
