@@ -39,7 +39,7 @@ check: install ## Lint, format, types, import contracts
 	$(RUN)lint-imports
 
 test: check tools ## Everything: checks, and all tests on real parts
-	$(RUN)pytest
+	$(RUN)pytest -n 2 --dist loadgroup
 
 format: install ## Format the code
 	$(RUN)ruff format .
