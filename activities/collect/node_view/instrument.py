@@ -131,6 +131,8 @@ def view_pod(name: str, node: str, image: str, containers: Sequence[str]) -> Jso
             "nodeName": node,
             "hostPID": True,
             "restartPolicy": "Never",
+            # It looks up no name.
+            "dnsPolicy": "Default",
             "activeDeadlineSeconds": SECONDS,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
