@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.stack.fixtures"]
+pytest_plugins = ["tests.stack.fixtures", "tests.stack.real_node"]
