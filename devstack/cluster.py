@@ -87,15 +87,27 @@ def create_nodes(api: KubeApi, instances: Sequence[Instance], pods_per_node: int
 
 
 def admit_api_server(api: KubeApi) -> None:
-    """Let the API server call real kubelets, which ask it who may do what with them."""
-    binding = {
+    """Let the API server call real kubelets, which ask it who may do what with them.
+
+    The role that Kubernetes has for this leaves checkpoints out.
+    """
+    checkpoints = {
         "apiVersion": _RBAC,
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": KUBELET_CLIENT},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
-        "subjects": [_user(KUBELET_CLIENT)],
+        "kind": "ClusterRole",
+        "metadata": {"name": "kubelet-checkpoints"},
+        "rules": [{"apiGroups": [""], "resources": ["nodes/checkpoint"], "verbs": ["create"]}],
     }
-    apply_all(api, [binding])
+    bindings = [
+        {
+            "apiVersion": _RBAC,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"{KUBELET_CLIENT}-{number}"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [_user(KUBELET_CLIENT)],
+        }
+        for number, role in enumerate(("system:kubelet-api-admin", "kubelet-checkpoints"))
+    ]
+    apply_all(api, [checkpoints, *bindings])
 
 
 def ready_nodes(api: KubeApi) -> list[str]:

@@ -58,14 +58,18 @@ def main() -> int:
 
 
 def _mount(plan: Plan) -> None:
-    run, kubelet = Path(plan.folder, "run"), Path(plan.folder, "run", Path(KUBELET_PROGRAM).name)
+    run = Path(plan.folder, "run")
+    kubelet, var = run / Path(KUBELET_PROGRAM).name, run / "var"
     # Shared among the mounts of the node only, which volumes with propagation need.
     _call("mount", "--make-rshared", "/")
     _call("mount", "-t", "tmpfs", "-o", "mode=755,nosuid,nodev", "tmpfs", str(run))
     kubelet.touch()
+    var.mkdir()
+    # Held below the new /run, because either folder of the host may lie in what is covered next.
     _call("mount", "--bind", plan.kubelet, str(kubelet))
+    _call("mount", "--bind", str(Path(plan.folder, "var")), str(var))
     _call("mount", "--rbind", str(run), "/run")
-    _call("mount", "--bind", str(Path(plan.folder, "var")), "/var")
+    _call("mount", "--bind", "/run/var", "/var")
     for name, value in _KERNEL.items():
         own = Path("/run/kernel", name)
         own.parent.mkdir(parents=True, exist_ok=True)

@@ -48,8 +48,8 @@ async def _run(plan_file: str) -> int:
             connected.result()
         await asyncio.wait([ended, wanted], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        # With this boot leaves; unshare ends when the last process of the machine has ended.
-        ours.close()
+        # With this boot leaves, and nothing here waits for it; unshare ends when the last process of the machine has.
+        ours.shutdown(socket.SHUT_RDWR)
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.shield(ended), _END_SECONDS)
         if machine.returncode is None:

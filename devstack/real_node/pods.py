@@ -17,6 +17,8 @@ def on_real_node(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A pod's spec, or that of a template, that runs on the real node and nowhere else, with an image that is there."""
     taint = {"key": LABEL, "operator": "Equal", "value": LABEL_VALUE, "effect": "NoSchedule"}
     return {
+        # The default is to ask the cluster's name server, and there is none.
+        "dnsPolicy": "Default",
         **spec,
         "nodeSelector": {**spec.get("nodeSelector", {}), LABEL: LABEL_VALUE},
         "tolerations": [*spec.get("tolerations", []), taint],

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import urllib3
 
-from devstack.kube import KubeApi
+from devstack.kube import KubeApi, KubeError
 from devstack.processes import poll
 from devstack.real_node.images import image_digest
 from devstack.real_node.lifecycle import run_in_node
@@ -129,6 +129,18 @@ def test_an_image_goes_by_its_digest_and_no_other_is_there(real_admin: KubeApi, 
         return str(status.get("state", {}).get("waiting", {}).get("reason"))
 
     poll("refusal of the absent image", lambda: waiting_for() == "ErrImageNeverPull", 20)
+
+
+def test_a_checkpoint_is_refused_with_the_runtime_s_reason(
+    real_admin: KubeApi, node: dict[str, Any], real_namespace: str
+) -> None:
+    runtime = node["status"]["nodeInfo"]["containerRuntimeVersion"]
+    if not runtime.startswith("containerd://1."):
+        pytest.skip(f"{runtime} knows checkpoints")
+    run_pod(real_admin, real_namespace, demo_pod("shop"))
+    checkpoint = f"/api/v1/nodes/{NODE_NAME}/proxy/checkpoint/{real_namespace}/shop/demo"
+    with pytest.raises(KubeError, match="CheckpointContainer not implemented"):
+        real_admin.request("POST", checkpoint)
 
 
 def test_the_kubelet_answers_nobody_whom_it_does_not_know(real_stack: StackInfo, node: dict[str, Any]) -> None:
