@@ -26,7 +26,6 @@ def test_what_is_taken_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.real_node
-@pytest.mark.usefixtures("real_node")
 def test_a_free_network_is_no_part_of_a_route_of_this_machine() -> None:
     found = ipaddress.ip_network(network.free_network())
     assert not any(found.overlaps(taken) for taken in network._taken_networks())

@@ -13,11 +13,11 @@ from devstack.real_node.images import image_digest, write_images
 from devstack.real_node.names import BUSYBOX_IMAGE, DEMO_IMAGE, PAUSE_IMAGE
 from devstack.state import StackError
 
-pytestmark = [pytest.mark.real_node, pytest.mark.usefixtures("real_node")]
+pytestmark = [pytest.mark.real_node]
 
 
 @pytest.fixture
-def archive(real_node: None, tmp_path: Path) -> dict[str, bytes]:
+def archive(tmp_path: Path) -> dict[str, bytes]:
     write_images(tmp_path / "images.tar")
     with tarfile.open(tmp_path / "images.tar") as tar:
         return {name: tar.extractfile(name).read() for name in tar.getnames()}  # type: ignore[union-attr]

@@ -20,7 +20,7 @@ from devstack.stack import StackInfo, down, info, up
 from devstack.state import StackPaths
 from tests.stack.programs import answer
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.real_node, pytest.mark.usefixtures("real_node")]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.real_node]
 
 _NAME = "traces"
 # What the kubelet of a usual node sets.

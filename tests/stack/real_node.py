@@ -19,18 +19,25 @@ from devstack.tools import ensure_tools
 from tests.stack.programs import answer
 
 
-@pytest.fixture(scope="session")
-def real_node() -> None:
-    """Nothing but leave to go on: this machine can have a real node."""
-    if os.environ.get("FIREBREAK_TEST_REAL_NODE") == "off":
-        pytest.skip("no real node: FIREBREAK_TEST_REAL_NODE=off")
-    problem = obstacle()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the lane where it cannot run; by a mark, so that the summary says why in one line a file."""
+    lane = [item for item in items if item.get_closest_marker("real_node") or "real_stack" in _fixtures(item)]
+    problem = _problem() if lane else ""
     if problem:
-        pytest.skip(f"no real node on this machine: {problem}")
+        for item in lane:
+            item.add_marker(pytest.mark.skip(reason=f"no real node on this machine: {problem}"))
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else []
+
+
+def _problem() -> str:
+    return "FIREBREAK_TEST_REAL_NODE=off" if os.environ.get("FIREBREAK_TEST_REAL_NODE") == "off" else obstacle()
 
 
 @pytest.fixture(scope="session")
-def real_stack(real_node: None) -> Iterator[StackInfo]:
+def real_stack() -> Iterator[StackInfo]:
     """A running stack with a real node beside three that are played."""
     if os.environ.get("FIREBREAK_TEST_STACK") == "keep":
         yield up("test-real", real_node=True)
