@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from pathlib import Path
 
 from devstack.real_node import containerd, kubelet, network
 from devstack.real_node.names import NODE_NAME
 from devstack.real_node.plan import Plan
-from devstack.real_node.preconditions import search_path
+from devstack.real_node.programs import run_program, search_path
 from devstack.state import Settings, StackPaths, write_private
 
 _FOLDERS = ("lib/containerd", "lib/cni/net.d", f"{kubelet.FOLDER}/pki", "log/pods", "log/containers", "tmp")
@@ -78,5 +77,5 @@ def _snapshotter(folder: Path) -> str:
         options = f"lowerdir={layers['lower']},upperdir={layers['upper']},workdir={layers['work']}"
         mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(layers["merged"])]
         # In a mount namespace that ends with the command, so that nothing has to be unmounted.
-        tried = subprocess.run(["unshare", "--mount", *mount], capture_output=True, check=False)  # noqa: S607
+        tried = run_program(["unshare", "--mount", *mount])
     return "overlayfs" if tried.returncode == 0 else "native"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from devstack.real_node import cgroups, containerd, disk, network
 from devstack.real_node.images import write_images
 from devstack.real_node.names import PROCESS
 from devstack.real_node.plan import NAMESPACES
-from devstack.real_node.preconditions import search_path
+from devstack.real_node.programs import run_program, search_path
 from devstack.state import StackError, StackPaths
 
 _END_SECONDS = 10.0
@@ -55,13 +54,7 @@ def run_in_node(paths: StackPaths, words: Sequence[str]) -> str:
     boot = _boot(paths)
     if boot is None:
         raise StackError("the real node does not run")
-    result = subprocess.run(
-        ["nsenter", "--target", str(boot), *NAMESPACES, "--", *words],  # noqa: S607 - Found on PATH: preconditions.
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PATH": search_path()},
-    )
+    result = run_program(["nsenter", "--target", str(boot), *NAMESPACES, "--", *words])
     if result.returncode != 0:
         raise StackError(f"{words[0]} in the real node: {result.stderr.strip()[-400:]}")
     return result.stdout

@@ -10,10 +10,10 @@ import hashlib
 import ipaddress
 import json
 import random
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from devstack.real_node.programs import run_program
 from devstack.state import StackError
 
 # A corner of 10.0.0.0/8 that neither Docker nor a usual home network takes.
@@ -68,7 +68,7 @@ def remove_link(name: str) -> bool:
     """Remove a link if it is there; whether it was. It goes with the node's network too, but a moment later."""
     if not (Path("/sys/class/net") / name).exists():
         return False
-    subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)  # noqa: S607 - preconditions.
+    run_program(["ip", "link", "delete", name])
     return True
 
 
@@ -86,12 +86,7 @@ def plugin_settings(pods: str) -> str:
 
 
 def _taken_networks() -> list[ipaddress.IPv4Network]:
-    routes = subprocess.run(
-        ["ip", "-4", "-json", "route", "show", "table", "all"],  # noqa: S607 - Found on PATH: preconditions.
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    routes = run_program(["ip", "-4", "-json", "route", "show", "table", "all"])
     if routes.returncode != 0:
         raise StackError(f"the routes of this machine cannot be read: {routes.stderr.strip()[-200:]}")
     found = (str(route["dst"]) for route in json.loads(routes.stdout or "[]"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 
-from devstack.real_node.preconditions import missing_packages, search_path
+from devstack.real_node.preconditions import missing_packages
+from devstack.real_node.programs import run_program, search_path
 from devstack.state import StackError
+
+_UNATTENDED = {"DEBIAN_FRONTEND": "noninteractive"}
 
 
 def install_packages(progress: Callable[[str], None]) -> None:
@@ -26,15 +28,10 @@ def install_packages(progress: Callable[[str], None]) -> None:
         return
     progress(f"installing for the real node: {' '.join(packages)}")
     install = (apt, "install", "--yes", "--no-install-recommends", *packages)
-    if _call(*install).returncode == 0:
+    if run_program(install, **_UNATTENDED).returncode == 0:
         return
     # The lists of packages may be old or, as in images of build machines, not there at all.
-    update = _call(apt, "update")
-    done = _call(*install) if update.returncode == 0 else update
+    update = run_program((apt, "update"), **_UNATTENDED)
+    done = run_program(install, **_UNATTENDED) if update.returncode == 0 else update
     if done.returncode != 0:
         raise StackError(f"apt-get could not install {' '.join(packages)}: {done.stderr.strip()[-400:]}")
-
-
-def _call(*words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)

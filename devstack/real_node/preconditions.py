@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
 from devstack.real_node import cgroups
 from devstack.real_node.containerd import PLUGIN_FOLDER
 from devstack.real_node.plan import NAMESPACES
+from devstack.real_node.programs import run_program, search_path
 from devstack.state import StackError
 
 _PACKAGES = {
@@ -32,14 +32,7 @@ _BUSYBOX_PACKAGE = "busybox-static"
 # A bridge of its own is made and goes again with the network that holds it.
 _TRIAL = ("unshare", *NAMESPACES, "--fork", "--mount-proc", "ip", "link", "add", "fb0", "type", "bridge")
 _TRIAL_CGROUP = f"firebreak-trial-{os.getpid()}"
-_SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 _PT_INTERP = 3
-
-
-def search_path() -> str:
-    """PATH with the folders of the system's programs, which a user's PATH may lack."""
-    own = os.environ.get("PATH", "").split(os.pathsep)
-    return os.pathsep.join(dict.fromkeys(part for part in (*own, *_SYSTEM_FOLDERS) if part))
 
 
 def check_machine() -> None:
@@ -103,9 +96,7 @@ def _obstacle_of_kernel() -> str:
         return f"cgroups cannot be made: {error}"
     finally:
         cgroups.remove(_TRIAL_CGROUP)
-    trial = subprocess.run(
-        _TRIAL, capture_output=True, text=True, check=False, env={**os.environ, "PATH": search_path()}
-    )
+    trial = run_program(_TRIAL)
     if trial.returncode != 0:
         return f"Linux does not allow namespaces with a bridge in them: {trial.stderr.strip()[-200:]}"
     return ""

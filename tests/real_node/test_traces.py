@@ -15,7 +15,7 @@ from devstack.kube import KubeApi
 from devstack.processes import poll
 from devstack.real_node import disk, network
 from devstack.real_node.pods import demo_pod, run_pod
-from devstack.real_node.preconditions import search_path
+from devstack.real_node.programs import search_path
 from devstack.stack import StackInfo, down, info, up
 from devstack.state import StackPaths
 from tests.stack.programs import answer
