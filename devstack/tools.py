@@ -82,7 +82,7 @@ def ensure_kubelet(progress: Callable[[str], None] | None = None) -> Path:
     if given is not None:
         return Path(given)
     folder = tools_folder().with_name(f"{tools_folder().name}-node")
-    _build_once(folder, (_KUBELET,), "some minutes", progress)
+    _build_once(folder, (_KUBELET,), "about a minute", progress)
     return folder / _KUBELET.program
 
 

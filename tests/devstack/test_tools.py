@@ -87,7 +87,7 @@ def test_the_kubelet_is_built_beside_the_others_and_not_taken_from_path(
     lines: list[str] = []
     assert tools.ensure_kubelet(lines.append) == tmp_path / "cache" / "key-node" / "kubelet"
     assert tools.ensure_kubelet(lines.append).is_file()
-    assert lines == ["building kubelet (1 of 1; once, some minutes)"]
+    assert lines == ["building kubelet (1 of 1; once, about a minute)"]
 
     given = executable(tmp_path / "assets" / "kubelet")
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "assets"))
