@@ -11,10 +11,10 @@ UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv 2>/dev/null),$(VENV)-uv/bin/uv)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help install tools demo test check format bench histories clean
+.PHONY: help install tools real-node-tools demo test check format bench histories clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)-uv/bin/uv:
 	$(PYTHON) -m venv $(VENV)-uv
@@ -29,6 +29,9 @@ $(VENV)/.installed: pyproject.toml uv.lock | $(UV)
 tools: install ## Build the control plane's binaries into your cache (once, about 10 minutes)
 	$(RUN)python -m devstack
 
+real-node-tools: tools ## Install and build what a real node needs, where root, Debian and Linux allow it
+	$(RUN)python -m devstack.real_node
+
 demo: install ## Show an incident from finding to report; APPROVE=auto answers its question
 	$(RUN)firebreak demo $(if $(APPROVE),--approve $(APPROVE))
 
@@ -38,7 +41,7 @@ check: install ## Lint, format, types, import contracts
 	$(RUN)mypy .
 	$(RUN)lint-imports
 
-test: check tools ## Everything: checks, and all tests on real parts
+test: check tools real-node-tools ## Everything: checks, and all tests on real parts
 	$(RUN)pytest -n 2 --dist loadgroup
 
 format: install ## Format the code

@@ -77,7 +77,7 @@ def _not_installed(error: ImportError) -> NotInstalled:
     )
 
 
-def start_stack(name: str, progress: Callable[[str], None]) -> StackInfo:
+def start_stack(name: str, progress: Callable[[str], None], *, real_node: bool = False) -> StackInfo:
     """Start a stack, or find the one that runs.
 
     Raises:
@@ -87,7 +87,7 @@ def start_stack(name: str, progress: Callable[[str], None]) -> StackInfo:
         from devstack.stack import up
     except ImportError as error:
         raise _not_installed(error) from error
-    return up(name, progress=progress)
+    return up(name, progress=progress, real_node=real_node)
 
 
 def stop_stack(name: str) -> None:

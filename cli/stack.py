@@ -15,21 +15,34 @@ from cli.output import Output
 from errors import InputError
 
 
-def up(name: StackName = DEFAULT_STACK, json: Json = False) -> int:
+def up(
+    name: StackName = DEFAULT_STACK,
+    real_node: Annotated[
+        bool,
+        typer.Option("--real-node", help="Add a node that runs containers: needs root, Linux and containerd."),
+    ] = False,
+    json: Json = False,
+) -> int:
     """Start the embedded stack: Temporal, Kubernetes and a stand-in for AWS, all on this machine.
 
     The first start builds Kubernetes, which takes some minutes; later ones take seconds. A stack that runs already is
     left as it is.
 
+    The stack's nodes are played: their pods run no containers. With --real-node one more node is real; what is
+    missing for it on this machine is named, and nothing is installed.
+
     Example: `firebreak up`, then `firebreak worker` in another terminal, then `firebreak start finding.json`.
     """
     output = Output(json)
-    info = start_stack(name, output.say)
-    output.result({"name": info.name, "temporal_ui": info.temporal_ui, "environment": dict(environment_of(info))})
+    info = start_stack(name, output.say, real_node=real_node)
+    document = {"name": info.name, "temporal_ui": info.temporal_ui, "real_node": info.real_node}
+    output.result({**document, "environment": dict(environment_of(info))})
     output.line(f"Stack {info.name} is up.", "bold green")
     output.line(f"  Temporal UI   {info.temporal_ui}")
     output.line(f"  Kubernetes    KUBECONFIG={shlex.quote(str(info.kubeconfig_admin))}")
     output.line(f"  AWS stand-in  {info.aws_endpoint}")
+    if info.real_node:
+        output.line(f"  Real node     {info.real_node}")
     suffix = "" if name == DEFAULT_STACK else f" --name {name}"
     if name == DEFAULT_STACK:
         output.line("Every firebreak command uses it until you configure something else. Next: firebreak worker")

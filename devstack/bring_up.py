@@ -21,6 +21,9 @@ from devstack.install import install_product
 from devstack.kube import KubeApi
 from devstack.network_plugin import install_network_plugin, ready_plugins
 from devstack.processes import Command, ProcessRecord
+from devstack.real_node import disk, lifecycle, network
+from devstack.real_node.names import NODE_NAME
+from devstack.real_node.names import PROCESS as REAL_NODE
 from devstack.state import Settings, StackPaths
 from devstack.temporal_server import TEMPORAL
 
@@ -45,8 +48,11 @@ class BringUp:
         Raises:
             StackError: A part did not become ready.
         """
-        pki.create_pki(self._paths.pki)
-        identities.create_identities(self._paths, self._settings.cluster, self._settings.ports.apiserver)
+        real = self._settings.real_node
+        pki.create_pki(self._paths.pki, network.addresses(real.network).node if real else None)
+        identities.create_identities(
+            self._paths, self._settings.cluster, self._settings.ports.apiserver, real_node=real is not None
+        )
         control_plane.write_kwok_settings(self._paths)
         with ThreadPoolExecutor(max_workers=3) as pool:
             account = pool.submit(self._start_aws, say)
@@ -54,6 +60,9 @@ class BringUp:
             self._await_all([account, *others])
         self._create_nodes(account.result())
         say(f"{self._settings.nodes} nodes are ready")
+        if real is not None:
+            self._start_real_node(self._spawn(REAL_NODE))
+            say(f"the real node {NODE_NAME} is ready")
         return self._settings.model_copy(update={"detector_id": account.result().detector_id, "ready": True})
 
     def start_one(self, name: str) -> None:
@@ -62,8 +71,13 @@ class BringUp:
         Raises:
             StackError: It did not become ready.
         """
+        if name == REAL_NODE:
+            # What is left of the one before has the same names.
+            lifecycle.remove_leftovers(self._paths)
         record = self._spawn(name)
-        if name == AWS:
+        if name == REAL_NODE:
+            self._start_real_node(record)
+        elif name == AWS:
             self._prepare_aws(record)
         elif name == TEMPORAL:
             self._prepare_temporal(record)
@@ -124,9 +138,21 @@ class BringUp:
         cluster.create_nodes(admin, account.instances, self._settings.pods_per_node)
         kwok = processes.record_of(self._paths, KWOK)
         assert kwok is not None, "the Kubernetes chain started it"
-        self._until("ready nodes", lambda: cluster.ready_nodes(admin) >= self._settings.nodes, kwok)
+        self._until("ready nodes", lambda: len(cluster.ready_nodes(admin)) >= self._settings.nodes, kwok)
         install_network_plugin(admin)
         self._until("ready network plugin", lambda: ready_plugins(admin) >= self._settings.nodes, kwok)
+
+    def _start_real_node(self, record: ProcessRecord) -> None:
+        admin = self._admin()
+        cluster.admit_api_server(admin)
+        kubelet = f"/api/v1/nodes/{NODE_NAME}/proxy/healthz"
+
+        def ready() -> bool:
+            # After a restart its node is called ready for a while, whatever it is; so the kubelet itself is asked too.
+            return NODE_NAME in cluster.ready_nodes(admin) and admin.exists(kubelet)
+
+        self._until("ready real node", ready, record)
+        lifecycle.import_images(self._paths)
 
     def _await(self, name: str, record: ProcessRecord) -> None:
         if name == ETCD:
@@ -157,6 +183,9 @@ class BringUp:
             return temporal_server.command(self._paths, self._settings)
         if name == AWS:
             return prepare.command(AWS, self._settings)
+        if name == REAL_NODE:
+            disk.prepare_disk(self._paths, self._settings, self._tools["kubelet"])
+            return lifecycle.command(self._paths)
         return control_plane.command(name, self._tools, self._paths, self._settings)
 
     def _admin(self) -> KubeApi:
@@ -169,11 +198,12 @@ def stop_all(paths: StackPaths) -> None:
     etcd goes last: without it the API server cannot finish what it is doing, and waits until it is killed.
 
     Raises:
-        StackError: A process survives.
+        StackError: A process survives, or something of a real node does.
     """
     found = processes.records(paths) + processes.strays(paths)
     processes.stop(paths, [record for record in found if record.name != ETCD])
     processes.stop(paths, [record for record in found if record.name == ETCD])
+    lifecycle.remove_leftovers(paths)
 
 
 def aws_endpoint(settings: Settings) -> str:

@@ -10,6 +10,7 @@ from devstack import identities
 from devstack.aws.machines import Instance
 from devstack.install import apply_all
 from devstack.kube import KubeApi, KubeError
+from devstack.pki import KUBELET_CLIENT
 from errors import InputError
 
 PRODUCT_NAMESPACE = "firebreak"
@@ -85,13 +86,38 @@ def create_nodes(api: KubeApi, instances: Sequence[Instance], pods_per_node: int
                 raise
 
 
-def ready_nodes(api: KubeApi) -> int:
-    """How many nodes are Ready."""
-    conditions = (
-        {condition["type"]: condition["status"] for condition in node["status"].get("conditions", [])}
-        for node in api.request("GET", "/api/v1/nodes")["items"]
-    )
-    return sum(found.get("Ready") == "True" for found in conditions)
+def admit_api_server(api: KubeApi) -> None:
+    """Let the API server call real kubelets, which ask it who may do what with them.
+
+    The role that Kubernetes has for this leaves checkpoints out.
+    """
+    checkpoints = {
+        "apiVersion": _RBAC,
+        "kind": "ClusterRole",
+        "metadata": {"name": "kubelet-checkpoints"},
+        "rules": [{"apiGroups": [""], "resources": ["nodes/checkpoint"], "verbs": ["create"]}],
+    }
+    bindings = [
+        {
+            "apiVersion": _RBAC,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"{KUBELET_CLIENT}-{number}"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [_user(KUBELET_CLIENT)],
+        }
+        for number, role in enumerate(("system:kubelet-api-admin", "kubelet-checkpoints"))
+    ]
+    apply_all(api, [checkpoints, *bindings])
+
+
+def ready_nodes(api: KubeApi) -> list[str]:
+    """The names of the nodes that are Ready."""
+    return [node["metadata"]["name"] for node in api.request("GET", "/api/v1/nodes")["items"] if _is_ready(node)]
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    conditions = {found["type"]: found["status"] for found in node["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True"
 
 
 def _pod_networks(pods_per_node: int) -> Iterator[ipaddress.IPv4Network]:

@@ -90,6 +90,16 @@ def _apiserver(paths: StackPaths, settings: Settings) -> list[str]:
         # Events are evidence: the default of one hour is shorter than a demo that somebody pauses.
         "--event-ttl=24h",
         "--profiling=false",
+        *(_kubelet_flags(paths) if settings.real_node else ()),
+    ]
+
+
+def _kubelet_flags(paths: StackPaths) -> list[str]:
+    # A real kubelet answers nobody whom it does not know. kwok's own server asks for nothing.
+    return [
+        f"--kubelet-certificate-authority={paths.pki / 'ca.crt'}",
+        f"--kubelet-client-certificate={paths.pki / 'kubelet-client.crt'}",
+        f"--kubelet-client-key={paths.pki / 'kubelet-client.key'}",
     ]
 
 
@@ -101,6 +111,8 @@ def _controller_manager(paths: StackPaths, settings: Settings) -> list[str]:
         # As on EKS: each controller acts under a service account of its own, which the admission policies tell apart.
         "--use-service-account-credentials=true",
         "--concurrent-replicaset-syncs=20",
+        # Started as root it would make the default one, in /usr.
+        f"--flex-volume-plugin-dir={paths.root / 'volume-plugins'}",
     ]
 
 
@@ -124,6 +136,8 @@ def _client_flags(paths: StackPaths, name: str) -> list[str]:
 
 
 def _kwok(paths: StackPaths, settings: Settings) -> list[str]:
+    # Where kubelets are verified, so is the one that kwok plays; elsewhere it makes a certificate up.
+    certified = (f"--tls-cert-file={paths.pki / 'kwok.crt'}", f"--tls-private-key-file={paths.pki / 'kwok.key'}")
     return [
         f"--kubeconfig={paths.kubeconfig(KWOK)}",
         f"--config={_KWOK / 'stages.yaml'}",
@@ -135,4 +149,5 @@ def _kwok(paths: StackPaths, settings: Settings) -> list[str]:
         "--node-ip=127.0.0.1",
         f"--node-port={settings.ports.kubelet}",
         "--node-lease-duration-seconds=40",
+        *(certified if settings.real_node else ()),
     ]

@@ -7,6 +7,7 @@ import json
 import secrets
 from dataclasses import dataclass
 
+from devstack.real_node.names import NODE_NAME
 from devstack.state import StackPaths, write_private
 
 ADMIN = "admin"
@@ -37,14 +38,16 @@ _USERS = (
     _User(SCHEDULER, (), "kube-scheduler"),
     _User(KUBELETS, ("system:nodes",), "kwok"),
 )
+# By this form of name the API server lets it see and change only what that node must: itself and the pods on it.
+_REAL_NODE = _User(f"system:node:{NODE_NAME}", ("system:nodes",), NODE_NAME)
 
 
-def create_identities(paths: StackPaths, cluster: str, port: int) -> None:
+def create_identities(paths: StackPaths, cluster: str, port: int, *, real_node: bool) -> None:
     """Write the token file and one kubeconfig a user; tokens are random and made once a stack."""
     if paths.tokens.exists():
         return
     lines = []
-    for user in _USERS:
+    for user in (*_USERS, _REAL_NODE) if real_node else _USERS:
         token = secrets.token_urlsafe(32)
         write_kubeconfig(paths, user.file, cluster, port, token)
         lines.append(f'{token},{user.name},{user.name},"{",".join(user.groups)}"')

@@ -12,6 +12,7 @@ from typing import Any
 
 from devstack.install import apply_all
 from devstack.kube import KubeApi
+from devstack.real_node.names import LABEL
 
 _PATH = "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node"
 _LABELS = {"k8s-app": "aws-node"}
@@ -37,6 +38,7 @@ def _daemon_set() -> dict[str, Any]:
             "args": ["--enable-ipv6=false", "--enable-network-policy=true"],
         },
     ]
+    played = {"nodeSelectorTerms": [{"matchExpressions": [{"key": LABEL, "operator": "DoesNotExist"}]}]}
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -45,7 +47,13 @@ def _daemon_set() -> dict[str, Any]:
             "selector": {"matchLabels": _LABELS},
             "template": {
                 "metadata": {"labels": _LABELS},
-                "spec": {"hostNetwork": True, "tolerations": [{"operator": "Exists"}], "containers": containers},
+                "spec": {
+                    "hostNetwork": True,
+                    "tolerations": [{"operator": "Exists"}],
+                    # Its image exists nowhere, and a real kubelet would try to start it for ever.
+                    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": played}},
+                    "containers": containers,
+                },
             },
         },
     }

@@ -1,9 +1,10 @@
-"""The cluster's keys: an authority, the API server's certificate and the key that signs service account tokens."""
+"""The cluster's keys: an authority, what it certifies, and the key that signs service account tokens."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -16,46 +17,75 @@ from devstack.state import write_private
 _VALIDITY = datetime.timedelta(days=3650)
 _DNS_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 _ADDRESSES = ("127.0.0.1", "10.96.0.1")
+KUBELET_CLIENT = "kube-apiserver-kubelet-client"
+"""The user as whom the API server calls a real kubelet; what it may do there, RBAC says."""
 
 
-def create_pki(folder: Path) -> None:
+def create_pki(folder: Path, node_address: str | None = None) -> None:
     """Write ca.crt, apiserver.crt, apiserver.key and service-account.key into ``folder``, unless they are there.
 
     The certificate is signed by an authority of its own instead of by itself, so that kubeconfigs can verify it on any
     OpenSSL, with strict checking too. The authority's key is thrown away: nothing else is ever signed.
+
+    Args:
+        folder: Where they go.
+        node_address: The address of a real node. It adds node.crt and kwok.crt, by which the API server knows the
+            kubelets, and kubelet-client.crt, by which the kubelet knows the API server, with their keys.
     """
     if (folder / "service-account.key").exists():
         return
-    now = datetime.datetime.now(datetime.UTC)
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("firebreak-devstack-ca")
-    ca = (
-        _builder(ca_name, ca_name, ca_key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(authority=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in _DNS_NAMES]
-    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in _ADDRESSES]
-    certificate = (
-        _builder(_name("kube-apiserver"), ca_name, key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    write_private(folder / "ca.crt", _pem(ca))
-    write_private(folder / "apiserver.crt", _pem(certificate))
-    write_private(folder / "apiserver.key", _private_pem(key))
+    authority = _Authority()
+    write_private(folder / "ca.crt", _pem(authority.certificate))
+    authority.issue(folder, "apiserver", _name("kube-apiserver"), (*_DNS_NAMES, *_ADDRESSES))
+    if node_address is not None:
+        authority.issue(folder, "node", _name("node"), (node_address,))
+        authority.issue(folder, "kwok", _name("kwok"), ("localhost", "127.0.0.1"))
+        authority.issue(folder, "kubelet-client", _name(KUBELET_CLIENT), ())
     # Written last, because its presence says that the set is complete.
     write_private(
         folder / "service-account.key", _private_pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
     )
+
+
+class _Authority:
+    """A certificate authority that lives as long as this object."""
+
+    def __init__(self) -> None:
+        self._now = datetime.datetime.now(datetime.UTC)
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        name = _name("firebreak-devstack-ca")
+        self.certificate = (
+            _builder(name, name, self._key.public_key(), self._now)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(authority=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def issue(self, folder: Path, file: str, subject: x509.Name, names: Sequence[str]) -> None:
+        """Write a certificate and its key: a server's with the names and addresses it has, a client's without any."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = (
+            _builder(subject, self.certificate.subject, key.public_key(), self._now)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        )
+        if names:
+            alternatives = x509.SubjectAlternativeName([_alternative(name) for name in names])
+            builder = builder.add_extension(alternatives, critical=False)
+        write_private(folder / f"{file}.crt", _pem(builder.sign(self._key, hashes.SHA256())))
+        write_private(folder / f"{file}.key", _private_pem(key))
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _builder(

@@ -13,8 +13,9 @@ from devstack import identities, processes
 from devstack.aws import prepare
 from devstack.bring_up import PROCESSES, BringUp, aws_endpoint, stop_all, temporal_address
 from devstack.cluster import PRODUCT_NAMESPACE
-from devstack.state import Ports, Settings, StackError, StackPaths, locked_folder
-from devstack.tools import ensure_tools
+from devstack.real_node import names, network, preconditions
+from devstack.state import Ports, RealNode, Settings, StackError, StackPaths, locked_folder
+from devstack.tools import ensure_kubelet, ensure_tools
 from errors import InputError
 
 __all__ = ["StackError", "StackInfo", "down", "info", "start_process", "stop_process", "up"]
@@ -36,6 +37,7 @@ class StackInfo(BaseModel):
         cluster: The name of the EKS cluster.
         detector_id: The GuardDuty detector that holds the findings.
         nodes: The number of fake nodes.
+        real_node: The name of the real node, or None.
         temporal_address: ``host:port`` of the Temporal frontend.
         temporal_ui: URL of the Temporal web UI.
         aws_endpoint: The one endpoint URL for all AWS services.
@@ -56,6 +58,7 @@ class StackInfo(BaseModel):
     cluster: str
     detector_id: str
     nodes: int
+    real_node: str | None
     temporal_address: str
     temporal_ui: str
     aws_endpoint: str
@@ -101,6 +104,7 @@ def up(
     cluster: str = "firebreak-demo",
     policy: Path | None = None,
     controllers_yield: bool = False,
+    real_node: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> StackInfo:
     """Start a stack, or return the one of that name that runs already; waits until every part is ready.
@@ -115,29 +119,37 @@ def up(
         policy: A policy file to name in the environment.
         controllers_yield: Let the controllers, the scheduler and the kubelets give way to the API server when the
             processors are busy, as where they run on other machines. What they write comes later then.
+        real_node: Add a node that runs containers, named ``real-node``. It needs root and some programs; a stack that
+            has one is left as it is when this is False.
         progress: Called with a line of text as things go on; by default only the first build of the programs speaks.
 
     Raises:
         InputError: A parameter is out of range, or the stack runs with other parameters.
-        StackError: A program is missing, or a process did not become ready; the message holds the end of its log.
+        StackError: A program is missing, a process did not become ready (the message holds the end of its log), or this
+            machine cannot have a real node.
     """
     if nodes < 1 or pods_per_node < 1:
         raise InputError("nodes", "at least one node and one pod a node", f"{nodes}, {pods_per_node}")
     paths = StackPaths(name)
     say = progress or _say_nothing
     # Built before the lock is taken, since that may take minutes in which `down` should not wait.
-    tools = ensure_tools(progress)
+    if real_node:
+        preconditions.check_machine()
+    tools = _tools(real_node=real_node, progress=progress)
     with locked_folder(paths.root):
         settings = paths.load()
         if settings is not None and _is_whole(paths, settings):
             _check_same(settings, nodes=nodes, pods_per_node=pods_per_node, cluster=cluster)
+            if real_node and settings.real_node is None:
+                raise InputError("real_node", f"none, as stack {name} runs without one; take it down first", "one")
             say(f"stack {name} runs already")
             return _describe(paths, settings)
         if settings is not None:
             say(f"stack {name} is not whole and is started anew")
         _empty(paths)
         settings = _new_settings(name, nodes=nodes, pods_per_node=pods_per_node, cluster=cluster, policy=policy)
-        settings = settings.model_copy(update={"controllers_yield": controllers_yield})
+        real = RealNode(network=network.free_network()) if real_node else None
+        settings = settings.model_copy(update={"controllers_yield": controllers_yield, "real_node": real})
         paths.create()
         paths.save(settings)
         try:
@@ -188,7 +200,8 @@ def stop_process(name: str, process: str) -> None:
 
     Args:
         name: Of the stack.
-        process: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, temporal or aws.
+        process: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, temporal or aws; or real-node,
+            where there is one.
 
     Raises:
         InputError: There is no such process.
@@ -210,7 +223,7 @@ def start_process(name: str, process: str) -> None:
         StackError: It did not become ready.
     """
     paths, settings = _known(name, process)
-    tools = ensure_tools()
+    tools = _tools(real_node=settings.real_node is not None)
     with locked_folder(paths.root):
         record = processes.record_of(paths, process)
         if record is None or record.process() is None:
@@ -218,18 +231,28 @@ def start_process(name: str, process: str) -> None:
 
 
 def _known(name: str, process: str) -> tuple[StackPaths, Settings]:
-    if process not in PROCESSES:
-        raise InputError("process", f"one of {', '.join(PROCESSES)}", process)
     paths = StackPaths(name)
     settings = paths.load()
+    known = PROCESSES if settings is None else _processes(settings)
+    if process not in known:
+        raise InputError("process", f"one of {', '.join(known)}", process)
     if settings is None:
         raise InputError("name", "a stack that was started", name)
     return paths, settings
 
 
+def _processes(settings: Settings) -> tuple[str, ...]:
+    return (*PROCESSES, names.PROCESS) if settings.real_node else PROCESSES
+
+
+def _tools(*, real_node: bool, progress: Callable[[str], None] | None = None) -> dict[str, Path]:
+    tools = ensure_tools(progress)
+    return {**tools, "kubelet": ensure_kubelet(progress)} if real_node else tools
+
+
 def _is_whole(paths: StackPaths, settings: Settings) -> bool:
     running = {record.name for record in processes.records(paths) if record.process() is not None}
-    return settings.ready and running == set(PROCESSES)
+    return settings.ready and running == set(_processes(settings))
 
 
 def _check_same(settings: Settings, **wanted: object) -> None:
@@ -272,6 +295,7 @@ def _describe(paths: StackPaths, settings: Settings) -> StackInfo:
         cluster=settings.cluster,
         detector_id=settings.detector_id,
         nodes=settings.nodes,
+        real_node=names.NODE_NAME if settings.real_node else None,
         temporal_address=temporal_address(settings),
         temporal_ui=f"http://127.0.0.1:{settings.ports.temporal_ui}",
         aws_endpoint=aws_endpoint(settings),

@@ -7,6 +7,7 @@ One folder per stack name under the user's state directory (or ``FIREBREAK_STATE
     logs/<name>.log   what each process printed
     pki/ kubeconfigs/ tokens.csv kwok.yaml   the identities and settings of the cluster
     etcd/ temporal.db                        the data
+    real-node/                               the disk of the real node, where there is one
 """
 
 from __future__ import annotations
@@ -46,6 +47,18 @@ class Ports(BaseModel):
     aws: int
 
 
+class RealNode(BaseModel):
+    """The real node of a stack.
+
+    Attributes:
+        network: The IPv4 network, a /24 that was free on this machine, out of which node and pods have their addresses.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    network: str
+
+
 class Settings(BaseModel):
     """What ``up`` was asked for, kept so that a single process can be started again in the same way.
 
@@ -63,6 +76,7 @@ class Settings(BaseModel):
     ports: Ports
     policy: Path | None = None
     controllers_yield: bool = False
+    real_node: RealNode | None = None
     detector_id: str = ""
     ready: bool = False
 
@@ -84,6 +98,7 @@ class StackPaths:
         self.kwok = self.root / "kwok.yaml"
         self.etcd = self.root / "etcd"
         self.temporal_db = self.root / "temporal.db"
+        self.real_node = self.root / "real-node"
 
     def kubeconfig(self, user: str) -> Path:
         """The kubeconfig file of ``user``."""

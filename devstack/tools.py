@@ -3,6 +3,8 @@
 They are taken from ``KUBEBUILDER_ASSETS``, then from PATH; only a complete set counts, since a control plane of mixed
 versions fails in strange ways. Otherwise Go builds all of them into the user's cache, keyed by the committed go.mod
 and go.sum files: ``-mod=readonly`` makes Go refuse any source whose hash is not the committed one.
+
+The kubelet is a set of its own, from the same module, because only a stack with a real node needs it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +48,7 @@ _SOURCES = (
     _Source("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler"),
     _Source("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl"),
 )
+_KUBELET = _Source("kubelet", "kubernetes", "k8s.io/kubernetes/cmd/kubelet")
 PROGRAMS = tuple(source.program for source in _SOURCES)
 
 
@@ -63,10 +66,24 @@ def ensure_tools(progress: Callable[[str], None] | None = None) -> dict[str, Pat
     if found is not None:
         return found
     folder = tools_folder()
-    with locked_folder(folder.parent / f".{folder.name}"):
-        if not folder.is_dir():
-            _build_all(folder, progress or _print_to_stderr)
+    _build_once(folder, _SOURCES, "about 10 minutes in all", progress)
     return _in_folder(folder)
+
+
+def ensure_kubelet(progress: Callable[[str], None] | None = None) -> Path:
+    """The path of the kubelet, building it when it is not there; Go's own cache has most of it from the others.
+
+    One on PATH is not taken: it belongs to a node that this machine is already, of whatever version.
+
+    Raises:
+        StackError: Go is missing or too old, or the build failed; the message says which.
+    """
+    given = shutil.which(_KUBELET.program, path=os.environ.get("KUBEBUILDER_ASSETS", ""))
+    if given is not None:
+        return Path(given)
+    folder = tools_folder().with_name(f"{tools_folder().name}-node")
+    _build_once(folder, (_KUBELET,), "about a minute", progress)
+    return folder / _KUBELET.program
 
 
 def find_tools() -> dict[str, Path] | None:
@@ -109,15 +126,23 @@ def _in_folder(folder: Path) -> dict[str, Path]:
     return {program: folder / program for program in PROGRAMS}
 
 
-def _build_all(folder: Path, progress: Callable[[str], None]) -> None:
-    go = _checked_go()
+def _build_once(
+    folder: Path, sources: Sequence[_Source], duration: str, progress: Callable[[str], None] | None
+) -> None:
+    with locked_folder(folder.parent / f".{folder.name}"):
+        if not folder.is_dir():
+            _build_all(folder, sources, duration, progress or _print_to_stderr)
+
+
+def _build_all(folder: Path, sources: Sequence[_Source], duration: str, progress: Callable[[str], None]) -> None:
+    go = _checked_go(sources)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Everything is built aside and moved in one step: a folder of that name is complete by definition.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as aside:
         built = Path(aside) / "bin"
         built.mkdir()
-        for number, source in enumerate(_SOURCES, start=1):
-            progress(f"building {source.program} ({number} of {len(_SOURCES)}; once, about 10 minutes in all)")
+        for number, source in enumerate(sources, start=1):
+            progress(f"building {source.program} ({number} of {len(sources)}; once, {duration})")
             _build(go, source, built)
         built.rename(folder)
 
@@ -145,8 +170,9 @@ def _go_environment() -> dict[str, str]:
     return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false", "GOWORK": "off"}
 
 
-def _checked_go() -> str:
-    missing = f"{', '.join(PROGRAMS)} are neither in KUBEBUILDER_ASSETS nor on PATH, and building them needs Go"
+def _checked_go(sources: Sequence[_Source]) -> str:
+    names = ", ".join(source.program for source in sources)
+    missing = f"{names}: found nowhere, and building needs Go"
     needed = max(_required_go(file) for file in _MODULES.glob("*/go.mod"))
     wanted = ".".join(str(part) for part in needed)
     go = shutil.which("go")

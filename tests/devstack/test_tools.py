@@ -77,5 +77,22 @@ def test_a_build_is_whole_or_absent(tmp_path: Path) -> None:
     assert all(path.is_file() for path in found.values())
 
 
+def test_the_kubelet_is_built_beside_the_others_and_not_taken_from_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(
+        tmp_path / "path" / "go", '#!/bin/sh\nif [ "$1" = env ]; then echo go1.99.0; exit; fi\n/usr/bin/touch "$5"\n'
+    )
+    executable(tmp_path / "path" / "kubelet")
+    lines: list[str] = []
+    assert tools.ensure_kubelet(lines.append) == tmp_path / "cache" / "key-node" / "kubelet"
+    assert tools.ensure_kubelet(lines.append).is_file()
+    assert lines == ["building kubelet (1 of 1; once, about a minute)"]
+
+    given = executable(tmp_path / "assets" / "kubelet")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "assets"))
+    assert tools.ensure_kubelet() == given
+
+
 def test_the_temporal_binary_of_the_environment_is_found() -> None:
     assert tools.temporal_program().is_file()
