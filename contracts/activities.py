@@ -112,13 +112,16 @@ class Proof(BaseModel):
 
 
 class CollectRequest(BaseModel):
-    """Collect what the API server knows about the pods, before anything is deleted (guide P6)."""
+    """Collect what is known about the pods, before anything is deleted (guide P6)."""
 
     model_config = WIRE
 
     incident: IncidentKey
     step: str
     pods: PodTargets
+    first_seen: datetime | None = None
+    """When the activity of the finding was first seen: audit events around it are kept."""
+    last_seen: datetime | None = None
 
 
 class CollectResult(BaseModel):

@@ -128,11 +128,18 @@ class PodChain:
 
     async def _collect_once(self, step: str) -> None:
         state = self._state
+        finding = state.start.finding
         collected = await call(
             ActivityName.COLLECT_PODS,
-            CollectRequest(incident=state.incident, step=step, pods=state.pods),
+            CollectRequest(
+                incident=state.incident,
+                step=step,
+                pods=state.pods,
+                first_seen=finding.first_seen if finding is not None else None,
+                last_seen=finding.last_activity if finding is not None else None,
+            ),
             CollectResult,
-            summary=f"what the API server knows about {pods(state.pods.count)}",
+            summary=f"what is known about {pods(state.pods.count)}",
             abandon=lambda: state.stopped,
         )
         await seal(state, "collect", (collected.entries,) if collected.entries else ())
