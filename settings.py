@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     identity: Annotated[
         Literal["none"], Field(description="How decisions prove who makes them; none: every decision is unproven")
     ] = "none"
+    audit_margin_minutes: Annotated[
+        int,
+        Field(ge=0, le=1440, description="Minutes before and after a finding of which audit events are kept"),
+    ] = 60
     log_format: Literal["console", "json"] = "json"
     temporal_ui: Annotated[str, Field(description="Base address of the Temporal UI, for links")] = ""
 

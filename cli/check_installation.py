@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
-from cli.checks import Check, fail, guarded, ok, warn
+from activities.collect.audit import STREAMS, group_of, is_switched_on
+from cli.checks import Check, fail, guarded, ok, skip, warn
 from cli.policy_file import load_policy_file
 from cli.text import clean, counted
 from clients.aws import Aws
@@ -24,6 +26,7 @@ def check_installation(settings: Settings) -> list[Check]:
         guarded("policy", "correct the file; `firebreak policy check FILE` says where", lambda: _policy(settings)),
         guarded("guardduty", "name a region and credentials of AWS", lambda: _guardduty(settings)),
         guarded("evidence", "make the store reachable for this identity", lambda: _evidence(settings)),
+        _audit_log(settings),
     ]
 
 
@@ -79,3 +82,20 @@ def _bucket(location: str, settings: Settings) -> Check:
         fix = "create a bucket with Object Lock, so that nobody can remove evidence"
         return warn("evidence", f"{location} has no Object Lock", fix)
     return ok("evidence", f"{location}, Object Lock {lock}")
+
+
+def _audit_log(settings: Settings) -> Check:
+    """Whether what a subject did in the cluster can be kept; without it an incident does everything else."""
+    if not settings.cluster:
+        return skip("audit-log", "the cluster is not named")
+    fix = "switch the control-plane log type `audit` on, and allow eks:DescribeCluster and logs:FilterLogEvents"
+    group, now = group_of(settings.cluster), int(time.time() * 1000)
+    try:
+        aws = Aws(region=settings.region)
+        if not is_switched_on(aws.eks.cluster(settings.cluster)):
+            return warn("audit-log", "the cluster writes no audit log: what a subject did there is not kept", fix)
+        # A moment of it: the answer tells whether it may be read at all.
+        aws.logs.page(group, streams=STREAMS, pattern="", since=now - 1000, until=now, most=1)
+    except FirebreakError as error:
+        return warn("audit-log", f"{error.message}; audit events cannot be kept", fix)
+    return ok("audit-log", clean(group, 200))

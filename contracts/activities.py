@@ -114,7 +114,7 @@ class Proof(BaseModel):
 
 
 class CollectRequest(BaseModel):
-    """Collect what the API server knows about the pods, before anything is deleted (guide P6)."""
+    """Collect what is known about the pods, before anything is deleted (guide P6)."""
 
     model_config = WIRE
 
@@ -123,6 +123,9 @@ class CollectRequest(BaseModel):
     pods: PodTargets
     node_view_image: str = ""
     """What containers are looked at with from their node; empty where the policy names none."""
+    first_seen: datetime | None = None
+    """When the activity of the finding was first seen: audit events around it are kept."""
+    last_seen: datetime | None = None
 
 
 class CollectResult(BaseModel):

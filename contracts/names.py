@@ -78,6 +78,7 @@ class ActivityName(StrEnum):
     DRAIN_NODE = "drain_node"
     TERMINATE_NODE = "terminate_node"
     SUPPRESS_FINDING = "suppress_finding"
+    COLLECT_SUBJECT = "collect_subject"
 
 
 class Handler(StrEnum):

@@ -93,6 +93,7 @@ TIMINGS: dict[ActivityName, Timing] = {
     ActivityName.ROTATE_SECRETS: _long(),
     ActivityName.EXPORT_IMAGE: _long(),
     ActivityName.SCAN_IMAGE: _long(),
+    ActivityName.COLLECT_SUBJECT: _long(),
     ActivityName.COLLECT_NODE: _long(),
     ActivityName.SNAPSHOT_NODE: _long(),
     ActivityName.DRAIN_NODE: _long(),

@@ -128,6 +128,7 @@ class PodChain:
 
     async def _collect_once(self, step: str) -> None:
         state = self._state
+        finding = state.start.finding
         collected = await call(
             ActivityName.COLLECT_PODS,
             CollectRequest(
@@ -135,9 +136,11 @@ class PodChain:
                 step=step,
                 pods=state.pods,
                 node_view_image=state.assessment.node_view_image,
+                first_seen=finding.first_seen if finding is not None else None,
+                last_seen=finding.last_activity if finding is not None else None,
             ),
             CollectResult,
-            summary=f"what the API server knows about {pods(state.pods.count)}",
+            summary=f"what is known about {pods(state.pods.count)}",
             abandon=lambda: state.stopped,
         )
         state.proposals = collected.proposals

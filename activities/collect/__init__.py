@@ -1,4 +1,4 @@
-"""Collects what the API server knows about pods before anything is deleted (guide P6).
+"""Collects what is known about pods before anything is deleted (guide P6).
 
 `registry.COLLECTORS` lists the collectors; each family has a file of its own. A collector describes its artefacts, and
 the recorder alone writes them into the store and says what became of each.

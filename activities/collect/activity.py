@@ -1,7 +1,7 @@
-"""The activity `collect_pods`: two waves over all pods, an entry for everything, one list of entries at the end.
+"""The activity `collect_pods`: two waves over all pods, then their audit events; one list of entries at the end.
 
 Each wave leaves a part for each pod, written once. A retry finds the parts and goes on behind them, so that nothing is
-collected twice and nothing rests on the memory of a worker that died.
+collected twice and nothing rests on the memory of a worker that died. The audit log comes last: what is in it stays.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -17,17 +17,21 @@ from typing import Final
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
+from activities.collect import pod_audit
+from activities.collect.audit import log_around
 from activities.collect.case import PodCase
 from activities.collect.entries import Part, Parts, list_entry
 from activities.collect.model import Collector, Wave
 from activities.collect.node_view.collector import NodeView
 from activities.collect.node_view.instrument import Instrument
 from activities.collect.parallel import for_each
+from activities.collect.pod_audit import PodsAudit
 from activities.collect.recorder import Recorder
 from activities.collect.registry import COLLECTORS
 from activities.collect.shared import Shared
 from activities.custody import activity_name
 from activities.doors import Doors
+from activities.isolation.walk import stop_if_cancelled
 from activities.targets import read_targets
 from contracts.activities import CollectRequest, CollectResult
 from contracts.common import PodTarget
@@ -52,6 +56,7 @@ class Collecting:
     """
 
     def __init__(self, doors: Doors, collectors: Sequence[Collector] = COLLECTORS) -> None:
+        self._doors = doors
         self._kubernetes = doors.kubernetes
         self._store = doors.store
         self._worker = doors.temporal.identity
@@ -77,8 +82,9 @@ class Collecting:
         for wave in waves:
             self._run_wave(wave, [c for c in collectors if c.wave is wave], pods, parts, shared)
         ordered = [Part(pod.uid, wave) for wave in waves for pod in pods]
+        ordered += self._run_audit(request, pods, parts)
         further = [*self._reference(request), *(self._refusal(p) for p in targets if not is_segment(p.uid))]
-        return parts.finish(ordered, further, partial(self._listed, "entry-list", "the entries of one pod"))
+        return parts.finish(ordered, further, partial(self._listed, "entry-list", "the entries of one part"))
 
     def _of_the_node(self, request: CollectRequest, pods: Sequence[PodTarget]) -> tuple[Collector, ...]:
         """Looking at containers from their node, where the policy names an image to look with."""
@@ -91,7 +97,7 @@ class Collecting:
         self, wave: Wave, collectors: Sequence[Collector], pods: Sequence[PodTarget], parts: Parts, shared: Shared
     ) -> None:
         beats: queue.SimpleQueue[None] = queue.SimpleQueue()
-        recorder = self._recorder(parts.prefix, beats)
+        recorder = self._recorder(parts.prefix, partial(beats.put, None), "pods")
         rest = [p for p in pods if Part(p.uid, wave) not in parts.done]
         if not rest:
             return
@@ -108,17 +114,33 @@ class Collecting:
 
         for_each(rest, work, threads=min(THREADS, len(rest)), beats=beats, look=look)
 
-    def _recorder(self, prefix: str, beats: queue.SimpleQueue[None]) -> Recorder:
+    def _run_audit(self, request: CollectRequest, pods: Sequence[PodTarget], parts: Parts) -> list[Part]:
+        """The pods' audit events, as a part of their own, unless there are no pods."""
+        if not pods:
+            return []
+        audit = PodsAudit(log_around(self._doors, request.first_seen, request.last_seen), pods)
+        if audit.part not in parts.done:
+
+            def beat() -> None:
+                activity.heartbeat({"wave": "AUDIT", "pods": len(pods), "parts": len(parts.done)})
+                stop_if_cancelled()
+
+            recorder = self._recorder(parts.prefix, beat, pod_audit.FOLDER)
+            parts.write(audit.part, list(recorder.take(audit, audit.tasks)))
+        return [audit.part]
+
+    def _recorder(self, prefix: str, beat: Callable[[], None], folder: str) -> Recorder:
         attempt = activity.info().attempt
+        # Only an attempt before this one can have left artefacts without a part that names them.
+        present: Container[str] = frozenset(self._store.keys(f"{prefix}/{folder}")) if attempt > 1 else frozenset()
         return Recorder(
             store=self._store,
             prefix=prefix,
             activity=activity_name(),
             worker=self._worker,
             patient=attempt < PATIENT_ATTEMPTS,
-            # Only an attempt before this one can have left artefacts without a part that names them.
-            present=frozenset(self._store.keys(f"{prefix}/pods")) if attempt > 1 else frozenset(),
-            beat=partial(beats.put, None),
+            present=present,
+            beat=beat,
         )
 
     def _listed(self, kind: str, source: str, stored: Stored) -> Entry:

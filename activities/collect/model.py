@@ -35,7 +35,7 @@ class Deadline:
     """
 
     def __init__(self, seconds: float, beat: Callable[[], None]) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._end = time.monotonic() + seconds
         self._beat = beat
 
@@ -47,7 +47,12 @@ class Deadline:
         """
         self._beat()
         if time.monotonic() > self._end:
-            raise Unavailable(f"not complete within {self._seconds:g} s")
+            raise Unavailable(f"not complete within {self.seconds:g} s")
+
+    def left(self) -> float:
+        """The seconds that are left, for a reader that ends in order when there are none; something has arrived."""
+        self._beat()
+        return self._end - time.monotonic()
 
     def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The same chunks, as long as there is time."""
@@ -65,6 +70,7 @@ class Found:
         source: The call that it came from.
         subject: What it is about; the pod when None.
         redactions: JSON pointers of what was taken out.
+        taken: The same for content that is read while it is stored; asked then.
         note: Asked when the content has been stored.
         close: Called in the end, also when nobody read the content, so that no connection stays open.
     """
@@ -73,6 +79,7 @@ class Found:
     source: str
     subject: EntrySubject | None = None
     redactions: tuple[str, ...] = ()
+    taken: Callable[[], tuple[str, ...]] = field(default=lambda: ())
     note: Callable[[], str] = field(default=lambda: "")
     close: Callable[[], None] = field(default=lambda: None)
 

@@ -28,7 +28,7 @@ class _SourceFailedError(Exception):
 
 
 class Case(Protocol):
-    """What artefacts are about: a pod, or a node."""
+    """What artefacts are about: a pod, a node, an identity."""
 
     @property
     def subject(self) -> EntrySubject:
@@ -113,7 +113,7 @@ class Recorder:
             activity=self.activity,
             worker=self.worker,
             reason=found.note(),
-            redactions=found.redactions,
+            redactions=(*found.redactions, *found.taken()),
         )
 
     def _store(self, key: str, found: Found) -> Stored:

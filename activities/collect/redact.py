@@ -12,9 +12,9 @@ from typing import Any, Final
 from contracts.changes import pointer
 
 REDACTED: Final = "[redacted]"
-_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """Holds the whole manifest once more, as text."""
-_MOST: Final = 200
+MOST_LISTED: Final = 200
 
 
 def redact(manifest: Any) -> tuple[Any, tuple[str, ...]]:
@@ -25,9 +25,14 @@ def redact(manifest: Any) -> tuple[Any, tuple[str, ...]]:
     """
     taken: list[str] = []
     copy = _walk(manifest, (), taken)
-    if len(taken) > _MOST:
-        taken[_MOST:] = [f"and {len(taken) - _MOST} more, marked {REDACTED} in the artefact"]
-    return copy, tuple(taken)
+    return copy, listed_redactions(taken)
+
+
+def listed_redactions(taken: list[str], more: int = 0) -> tuple[str, ...]:
+    """The pointers as an entry lists them: at most 200, and then how many more there are."""
+    left_out = more + max(0, len(taken) - MOST_LISTED)
+    shown = taken[:MOST_LISTED]
+    return (*shown, f"and {left_out} more, marked {REDACTED} in the artefact") if left_out else tuple(shown)
 
 
 def _walk(value: Any, path: tuple[str, ...], taken: list[str]) -> Any:
@@ -40,7 +45,7 @@ def _walk(value: Any, path: tuple[str, ...], taken: list[str]) -> Any:
         here = (*path, key)
         if key == "env" and isinstance(item, list):
             copy[key] = [_variable(one, (*here, str(n)), taken) for n, one in enumerate(item)]
-        elif key == _LAST_APPLIED:
+        elif key == LAST_APPLIED:
             taken.append(pointer(*here))
             copy[key] = REDACTED
         else:

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import cached_property, partial
-
-from temporalio import activity
+from functools import cached_property
 
 from activities.collect.activity import is_segment
-from activities.collect.entries import Part, Parts, list_entry
-from activities.collect.model import Task, Wave
-from activities.collect.recorder import Recorder
+from activities.collect.model import Task
 from activities.collect.shared import Shared
+from activities.collect.stepwise import StepCollection
 from activities.custody import activity_name
 from activities.doors import Doors
 from activities.node.machine import Machine, look
 from activities.node.pods import pods_on
-from activities.steps import beat
 from clients.kubernetes import JsonObject
 from contracts.activities import CollectResult
 from contracts.steps import StepRequest
 from errors import TargetGone
 from evidence.entry import Entry, EntrySubject, Outcome
-from evidence.store import Stored
 from plans.model import Target
 from plans.situation import listed
-
-_PATIENT_ATTEMPTS = 8
 
 
 class NodeCase:
@@ -79,12 +72,11 @@ class NodeCase:
 
 
 class NodeCollection:
-    """One collection about the nodes of a step: a part a node, then the list of all entries."""
+    """One collection about the nodes of a step."""
 
     def __init__(self, doors: Doors, request: StepRequest) -> None:
         self._doors = doors
         self._request = request
-        self._prefix = request.incident.evidence_prefix
 
     def collect(self, tasks: Callable[[NodeCase], Iterable[Task]]) -> CollectResult:
         """Collect what the tasks find for each node.
@@ -92,49 +84,16 @@ class NodeCollection:
         Raises:
             EvidenceError: The store failed; also Unavailable, Forbidden and Throttled.
         """
-        request = self._request
-        parts = Parts(self._doors.store, self._prefix, request.step.step.replace(".", "-"), request.step.step)
-        if (finished := parts.finished()) is not None:
-            return finished
-        recorder = self._recorder()
         shared = Shared(self._doors.kubernetes)
-        nodes = [t for t in request.step.targets if is_segment(t.uid)]
-        for target in nodes:
-            part = Part(target.uid, Wave.LASTING)
-            if part not in parts.done:
-                case = NodeCase(self._doors, target, shared)
-                parts.write(part, list(recorder.take(case, tasks(case))))
-            beat()
-        further = [_nameless(t, self._doors) for t in request.step.targets if not is_segment(t.uid)]
-        order = [Part(t.uid, Wave.LASTING) for t in nodes]
-        return parts.finish(order, further, partial(_listed, self._doors))
-
-    def _recorder(self) -> Recorder:
-        attempt = activity.info().attempt
-        present = frozenset(self._doors.store.keys(f"{self._prefix}/nodes")) if attempt > 1 else frozenset()
-        return Recorder(
-            store=self._doors.store,
-            prefix=self._prefix,
-            activity=activity_name(),
-            worker=_worker(self._doors),
-            patient=attempt < _PATIENT_ATTEMPTS,
-            present=present,
-            beat=beat,
-        )
+        targets = self._request.step.targets
+        cases = [(t.uid, NodeCase(self._doors, t, shared)) for t in targets if is_segment(t.uid)]
+        further = [_nameless(t, self._doors) for t in targets if not is_segment(t.uid)]
+        return StepCollection(self._doors, self._request, "nodes").collect(cases, tasks, further)
 
 
 def names_of(request: StepRequest) -> str:
     """The nodes of a step, in a sentence."""
     return listed([t.name for t in request.step.targets])
-
-
-def _worker(doors: Doors) -> str:
-    return doors.temporal.identity
-
-
-def _listed(doors: Doors, stored: Stored) -> Entry:
-    source = "the entries of one node"
-    return list_entry(stored, "entry-list", source=source, activity=activity_name(), worker=_worker(doors))
 
 
 def _nameless(target: Target, doors: Doors) -> Entry:
@@ -143,7 +102,7 @@ def _nameless(target: Target, doors: Doors) -> Entry:
         subject=EntrySubject(kind="Node", name=target.name),
         collected_at=datetime.now(UTC),
         activity=activity_name(),
-        worker=_worker(doors),
+        worker=doors.temporal.identity,
         outcome=Outcome.FAILED,
         reason="TargetGone: the cluster does not know this node",
     )

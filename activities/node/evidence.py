@@ -1,5 +1,6 @@
 """The activity `collect_node`: what Kubernetes and EC2 know of a node and its machine (guide N2, design: Evidence).
 
+Where the node itself called, that is in the audit log: its kubelet's calls are among it, which nobody can tell apart.
 User data is left out: it holds whatever somebody once had to hide from nobody.
 """
 
@@ -7,10 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from temporalio import activity
 
+from activities.collect import audit
+from activities.collect.audit import log_around
+from activities.collect.audit_selection import of_user
 from activities.collect.model import Deadline, Found, Task, document
 from activities.collect.redact import redact
 from activities.node.case import NodeCase, NodeCollection, names_of
@@ -19,6 +24,8 @@ from clients.kubernetes import JsonObject
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
 from errors import TargetGone
+from findings.model import Finding
+from findings.subject import SubjectKind, subjects_of
 
 _POD_FIELDS: Final = ("containers", "initContainers", "ephemeralContainers")
 
@@ -37,7 +44,7 @@ class NodeEvidenceActivities(StepRoom):
         Raises:
             EvidenceError: The store failed; also Unavailable, Forbidden and Throttled.
         """
-        result = NodeCollection(self._doors, request).collect(_tasks)
+        result = NodeCollection(self._doors, request).collect(partial(_tasks, request.finding))
         return StepOutcome(
             complete=True,
             summary=f"{result.artefacts} artefacts of {names_of(request)}",
@@ -47,7 +54,7 @@ class NodeEvidenceActivities(StepRoom):
         )
 
 
-def _tasks(case: NodeCase) -> Iterator[Task]:
+def _tasks(finding: Finding, case: NodeCase) -> Iterator[Task]:
     yield Task("node.json", "node", lambda deadline: _node(case, deadline))
     yield Task("pods.json", "node-pods", lambda deadline: _pods(case, deadline))
     ec2 = case.doors.aws.ec2
@@ -64,6 +71,9 @@ def _tasks(case: NodeCase) -> Iterator[Task]:
         ("console.json", "console-output", "GetConsoleOutput", lambda: ec2.console_output(case.instance_id)),
     ):
         yield Task(file, kind, _of_ec2(case, operation, read))
+    for name in (s.username for s in subjects_of(finding) if s.kind is SubjectKind.NODE and s.name == case.target.name):
+        run = partial(log_around(case.doors, finding.first_seen, finding.last_activity).find, of_user(name))
+        yield Task("audit.jsonl", audit.KIND, run, audit.SECONDS, patient=False)
 
 
 def _node(case: NodeCase, deadline: Deadline) -> Found:

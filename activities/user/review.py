@@ -1,53 +1,46 @@
 """The activity `review_account`: what an identity did around the finding, as a checklist for a person (guide U5).
 
-The events go into the evidence; the task says what is in them. Nothing is decided from them: names in events were
-chosen by whoever made the calls.
+The events go into the evidence, unless `user.collect` has put them there already; the task says what is in them.
+Nothing is decided from them: names in events were chosen by whoever made the calls.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from temporalio import activity
 
-from activities.collect.redact import REDACTED
+from activities.collect.model import Deadline
+from activities.collect.shared import failed
 from activities.custody import activity_name, store_entries
 from activities.doors import Doors
 from activities.steps import Planner, StepRoom, beat
+from activities.user.evidence import TRAIL_KIND, trail_key
 from activities.user.holders import KEYLESS
 from activities.user.principals import subjects_in
-from activities.user.trace import record_of
-from clients.aws.cloudtrail import Attribute
+from activities.user.trail import SECONDS, Record, Trail, lookups_by, read_trail
 from contracts.common import IncidentKey
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest, Task, task_id
-from errors import FirebreakError, Forbidden, InputError
-from evidence.entry import Entry, EntrySubject, canonical
+from errors import EvidenceError, TargetGone, Throttled, Unavailable
+from evidence.entry import Entry, EntrySubject, checked
+from evidence.read import find_entry
 from findings.model import Finding
 from findings.subject import Subject
 from plans.situation import clause, listed, words
 
-MOST_EVENTS: Final = 500
-_BEFORE: Final = timedelta(days=1)
 _MAKING: Final = re.compile(
     r"(Create|Put|Attach|Add|Update|Associate|Import|Enable)(AccessKey|User|Role|Policy|LoginProfile|Group|"
     r"UserPolicy|RolePolicy|GroupPolicy|UserToGroup|AssumeRolePolicy|AccessEntry|AccessPolicy|KeyPair|"
     r"OpenIDConnectProvider|SAMLProvider|PodIdentityAssociation|Function\w*|VirtualMFADevice)"
 )
 """Calls that leave something behind by which somebody comes back."""
-_SECRET: Final = re.compile(
-    r"\w*(session|security)token|secretaccesskey|secret(string|binary)|\w*password", re.IGNORECASE
-)
-
-
-class _Seen(NamedTuple):
-    events: list[dict[str, Any]]
-    problem: str = ""
 
 
 class ReviewActivities(StepRoom):
@@ -75,9 +68,10 @@ class ReviewActivities(StepRoom):
         tasks: list[Task] = []
         for subject in subjects_in(request):
             beat()
-            seen = self._look(subject, request.finding)
-            if seen.events:
-                entries.append(self._keep(request.incident, subject, seen.events))
+            seen = self._kept(request.incident, subject)
+            if seen is None:
+                seen = self._look(subject, request.finding)
+                entries += [self._keep(request.incident, subject, seen)] if seen.records else []
             tasks.append(_task(request, subject, seen))
         return StepOutcome(
             complete=True,
@@ -87,23 +81,25 @@ class ReviewActivities(StepRoom):
             artefacts=len(entries),
         )
 
-    def _look(self, subject: Subject, finding: Finding) -> _Seen:
-        until = datetime.now(UTC)
-        since = (finding.first_seen or finding.last_activity or until) - _BEFORE
-        found: dict[str, dict[str, Any]] = {}
+    def _kept(self, incident: IncidentKey, subject: Subject) -> Trail | None:
+        """What `user.collect` has kept and sealed, so that AWS is not asked twice; None where that is of no use."""
+        prefix, key = incident.evidence_prefix, trail_key(subject)
         try:
-            for attribute, value in _lookups(subject):
-                for event in self._doors.aws.cloudtrail.events(attribute, value, since, until, MOST_EVENTS):
-                    record = record_of(event) or {"eventName": event.get("EventName", "")}
-                    found[event.get("EventId", str(len(found)))] = record
-                if len(found) >= MOST_EVENTS:
-                    break
-        except (Forbidden, InputError) as error:
-            return _Seen(_in_order(found.values()), _why(error))
-        return _Seen(_in_order(found.values()))
+            entry = find_entry(self._store, prefix, key)
+            data = b"".join(checked(self._store.get(f"{prefix}/{key}"), key, entry.sha256))
+        except (TargetGone, EvidenceError):
+            return None
+        return Trail(tuple(json.loads(line) for line in data.splitlines()), cut=bool(entry.reason))
 
-    def _keep(self, incident: IncidentKey, subject: Subject, events: list[dict[str, Any]]) -> Entry:
-        data = b"".join(canonical(_without_secrets(e)) + b"\n" for e in events)
+    def _look(self, subject: Subject, finding: Finding) -> Trail:
+        deadline = Deadline(SECONDS, beat)
+        seen = read_trail(self._doors.aws.cloudtrail, lookups_by(subject, finding), finding, deadline)
+        if not seen.records and isinstance(seen.problem, Throttled | Unavailable):
+            raise seen.problem
+        return seen
+
+    def _keep(self, incident: IncidentKey, subject: Subject, seen: Trail) -> Entry:
+        data, taken = seen.lines()
         # Events arrive for a quarter of an hour, so a retry may see more: each reading is an artefact of its own.
         key = f"cloudtrail/{hashlib.sha256(data).hexdigest()[:24]}.jsonl"
         stored = self._store.put(f"{incident.evidence_prefix}/{key}", [data])
@@ -111,26 +107,18 @@ class ReviewActivities(StepRoom):
             key=key,
             sha256=stored.sha256,
             size=stored.size,
-            kind="cloudtrail-events",
+            kind=TRAIL_KIND,
             source="cloudtrail:LookupEvents",
             subject=EntrySubject(kind=subject.kind.value, name=subject.name),
             collected_at=datetime.now(UTC),
             activity=activity_name(),
             worker=self._doors.temporal.identity,
-            reason=f"the newest {MOST_EVENTS} events" if len(events) >= MOST_EVENTS else "",
+            reason=seen.note,
+            redactions=taken,
         )
 
 
-def _lookups(subject: Subject) -> Iterable[tuple[Attribute, str]]:
-    """By key, and by the name that CloudTrail gives the caller: the user's, or that of the role's session."""
-    if subject.access_key_id:
-        yield "AccessKeyId", subject.access_key_id
-    name = subject.session_name or subject.name
-    if name:
-        yield "Username", name
-
-
-def _task(request: StepRequest, subject: Subject, seen: _Seen) -> Task:
+def _task(request: StepRequest, subject: Subject, seen: Trail) -> Task:
     step, about = request.step.step, f"{subject.kind.value} {subject.name} {subject.principal_arn}"
     keyless = subject.user_type.lower() in KEYLESS
     owner = "the owner of the account" if keyless else words(subject.name)
@@ -140,17 +128,17 @@ def _task(request: StepRequest, subject: Subject, seen: _Seen) -> Task:
     return Task(id=task_id(step, about), step=step, text=f"{what}: {_found(seen)}.", owner=owner)
 
 
-def _found(seen: _Seen) -> str:
-    if not seen.events:
-        return (
-            f"CloudTrail could not be read, {clause(seen.problem)}" if seen.problem else "CloudTrail has no event of it"
-        )
-    names = Counter(words(str(e.get("eventName", ""))) for e in seen.events)
-    first, last = (str(seen.events[n].get("eventTime", "")) for n in (0, -1))
-    most = " (no more were read)" if len(seen.events) >= MOST_EVENTS else ""
-    text = f"{len(seen.events)} events{most} from {words(first)} to {words(last)}: "
+def _found(seen: Trail) -> str:
+    records: Sequence[Record] = seen.records
+    if not records:
+        unread = f"CloudTrail could not be read, {clause(failed(seen.problem))}" if seen.problem is not None else ""
+        return unread or "CloudTrail has no event of it"
+    names = Counter(words(str(e.get("eventName", ""))) for e in records)
+    first, last = (str(records[n].get("eventTime", "")) for n in (0, -1))
+    most = " (not all were read)" if seen.cut or seen.problem is not None else ""
+    text = f"{len(records)} events{most} from {words(first)} to {words(last)}: "
     text += listed([f"{n} {c} times" if c > 1 else n for n, c in names.most_common()], most=8)
-    made = list(dict.fromkeys(_made(e) for e in seen.events if _MAKING.fullmatch(str(e.get("eventName", "")))))
+    made = list(dict.fromkeys(_made(e) for e in records if _MAKING.fullmatch(str(e.get("eventName", "")))))
     return f"{text}; it made or changed {listed(made, most=8)}" if made else text
 
 
@@ -161,22 +149,3 @@ def _made(event: Mapping[str, Any]) -> str:
     name = next((str(asked[n]) for n in names if asked.get(n)), "") if isinstance(asked, dict) else ""
     failed = " (refused)" if event.get("errorCode") else ""
     return f"{event['eventName']}{f' for {name[:60]}' if name else ''}{failed}"
-
-
-def _in_order(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(events, key=lambda e: str(e.get("eventTime", "")))[-MOST_EVENTS:]
-
-
-def _without_secrets(value: Any) -> Any:
-    """Without what may be a credential: whoever reads the evidence must not gain any."""
-    if isinstance(value, list):
-        return [_without_secrets(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        k: REDACTED if _SECRET.fullmatch(k) and isinstance(v, str) else _without_secrets(v) for k, v in value.items()
-    }
-
-
-def _why(error: FirebreakError) -> str:
-    return f"{error.code}: {error.message}"

@@ -13,6 +13,7 @@ import typer
 from temporalio.client import Client
 
 from cli.deciding import Wish, decide
+from cli.demo.audited import write_attack
 from cli.demo.stage import DemoError
 from cli.demo.telling import Teller
 from cli.ending import Code
@@ -53,11 +54,12 @@ class Incidents:
         self._ask = ask
 
     def publish(self, finding: dict[str, Any], name: str) -> Path:
-        """Put a finding where GetFindings finds it; returns a file with it."""
+        """Put a finding where GetFindings finds it, and what it tells of into the audit log; returns a file with it."""
         from devstack.aws.prepare import put_findings
 
         info = self._teller.info
         put_findings(info.aws_endpoint, region=info.region, detector_id=info.detector_id, findings=[finding])
+        write_attack(info, finding)
         file = self.folder / f"finding-{name}.json"
         file.write_text(json.dumps({"Findings": [finding]}, indent=2), encoding="utf-8")
         return file

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -12,12 +11,15 @@ from clients.aws.sdk import Service
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudtrail import CloudTrailClient
-    from mypy_boto3_cloudtrail.type_defs import EventTypeDef
+    from mypy_boto3_cloudtrail.type_defs import EventTypeDef, LookupEventsResponseTypeDef
+
+    Ask = Callable[[Callable[[], LookupEventsResponseTypeDef]], LookupEventsResponseTypeDef]
+    """How a page is asked for: at once, or patiently."""
 
 Attribute = Literal["AccessKeyId", "EventName", "ResourceName", "Username"]
 
 PACE_SECONDS = 0.5
-"""Between two pages: AWS answers two lookups a second for an account and region.
+"""Between two lookups: AWS answers two a second for an account and region.
 https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html"""
 
 
@@ -37,7 +39,13 @@ class CloudTrail(Service):
         return (own,) if partition_of_its_own else tuple(dict.fromkeys((own, GLOBAL_REGION)))
 
     def events(
-        self, attribute: Attribute, value: str, since: datetime, until: datetime, most: int
+        self,
+        attribute: Attribute,
+        value: str,
+        since: datetime,
+        until: datetime,
+        most: int,
+        ask: Ask = lambda page: page(),
     ) -> Iterator[EventTypeDef]:
         """The newest events that have one attribute, region by region; AWS takes one attribute in a lookup.
 
@@ -47,28 +55,33 @@ class CloudTrail(Service):
             since: Not before.
             until: Not after.
             most: No more events than that from each region.
+            ask: Is given the call for each page, so that one which AWS throttles can be asked for again.
         """
         for region in self.regions:
-            yield from self._in(region, attribute, value, since, until, most)
+            yield from self._in(region, attribute, value, since, until, most, ask)
 
     def _in(
-        self, region: str, attribute: Attribute, value: str, since: datetime, until: datetime, most: int
+        self, region: str, attribute: Attribute, value: str, since: datetime, until: datetime, most: int, ask: Ask
     ) -> Iterator[EventTypeDef]:
         client: CloudTrailClient = self._sdk.client("cloudtrail", region)
         token, seen = "", 0
-        while seen < most:
+
+        def page() -> LookupEventsResponseTypeDef:
+            self._sdk.take_turn("cloudtrail", region, PACE_SECONDS)
             with translated("cloudtrail:LookupEvents"):
-                page = client.lookup_events(
+                return client.lookup_events(
                     LookupAttributes=[{"AttributeKey": attribute, "AttributeValue": value}],
                     StartTime=since,
                     EndTime=until,
                     MaxResults=min(50, most - seen),
                     **({"NextToken": token} if token else {}),  # type: ignore[arg-type]
                 )
-            found = page.get("Events", [])
+
+        while seen < most:
+            answer = ask(page)
+            found = answer.get("Events", [])
             seen += len(found)
             yield from found
-            token = page.get("NextToken", "")
+            token = answer.get("NextToken", "")
             if not token:
                 return
-            time.sleep(PACE_SECONDS)

@@ -13,6 +13,7 @@ from clients.aws.ecr import Ecr
 from clients.aws.eks import Eks
 from clients.aws.guardduty import GuardDuty
 from clients.aws.iam import Iam
+from clients.aws.logs import Logs
 from clients.aws.sdk import Sdk
 from clients.aws.secrets_manager import SecretsManager
 
@@ -47,6 +48,7 @@ class Aws:
         self.eks = Eks(sdk, before_change)
         self.guardduty = GuardDuty(sdk, before_change)
         self.iam = Iam(sdk, before_change)
+        self.logs = Logs(sdk, before_change)
         self.secrets_manager = SecretsManager(sdk, before_change)
 
     def guarded_by(self, before_change: Callable[[], None]) -> Aws:

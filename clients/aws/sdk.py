@@ -8,6 +8,7 @@ https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html#multi
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +38,7 @@ class Sdk:
             self._session = boto3.Session(region_name=region or None)
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
+        self._turns: dict[tuple[str, str], float] = {}
         if not self._session.region_name:
             raise InputError("AWS_DEFAULT_REGION", "a region")
 
@@ -57,6 +59,17 @@ class Sdk:
                 with translated("AWS configuration"):
                     self._clients[where] = self._session.client(service, where[1], config=config)  # type: ignore[call-overload]
             return self._clients[where]
+
+    def take_turn(self, service: str, region: str, seconds: float) -> None:
+        """Wait until the last turn at a service that answers few calls in a second is so long ago.
+
+        Whoever asks in this process shares the turns, since AWS counts the calls of the whole account.
+        """
+        with self._lock:
+            now = time.monotonic()
+            mine = max(now, self._turns.get((service, region), now))
+            self._turns[service, region] = mine + seconds
+        time.sleep(mine - now)
 
 
 class Service:

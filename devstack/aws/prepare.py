@@ -14,6 +14,7 @@ import boto3
 import urllib3
 from botocore.config import Config
 
+from devstack.aws import audit
 from devstack.aws.machines import Instance, make_group, make_role, run_instances
 from devstack.processes import Command
 from devstack.state import Settings, StackError
@@ -69,6 +70,7 @@ def prepare_account(endpoint: str, *, account: str, region: str, cluster: str, n
     eks: EKSClient = session.client("eks", endpoint_url=endpoint, config=config)
     _create_cluster(eks, ec2, account, cluster)
     _create_administrator(eks, session.client("iam", endpoint_url=endpoint, config=config), account, cluster)
+    audit.make_log(session.client("logs", endpoint_url=endpoint, config=config), cluster)
     s3: S3Client = session.client("s3", endpoint_url=endpoint, config=config)
     _create_bucket(s3, region)
     guardduty = session.client("guardduty", endpoint_url=endpoint, config=config)
@@ -129,6 +131,7 @@ def _create_cluster(eks: EKSClient, ec2: EC2Client, account: str, cluster: str) 
         version=_KUBERNETES_VERSION,
         roleArn=f"arn:aws:iam::{account}:role/{cluster}-cluster",
         resourcesVpcConfig={"subnetIds": subnets[:2]},
+        logging=audit.ON,
     )
     eks.create_nodegroup(
         clusterName=cluster,

@@ -15,7 +15,7 @@ def steps(s: Situation) -> tuple[Draft, ...]:
     """What the finding's type and caller ask for; always something."""
     type_ = s.finding.type
     drafts = []
-    anonymous = any(u.kind is SubjectKind.ANONYMOUS for u in s.subjects)
+    nobody = tuple(u for u in s.subjects if u.kind is SubjectKind.ANONYMOUS)
     if "Dashboard" in type_:
         drafts.append(
             Draft(
@@ -48,12 +48,16 @@ def steps(s: Situation) -> tuple[Draft, ...]:
                 proves=True,
             )
         )
-    if anonymous or "Anonymous" in type_.partition("/")[2] or not drafts:
+    if nobody or "Anonymous" in type_.partition("/")[2] or not drafts:
         drafts.append(
             Draft(
                 action="unbind_anonymous", targets=_bindings(s.finding), gate=Gate.CONTAIN, undo=_UNBOUND, proves=True
             )
         )
+    if nobody:
+        # No other path tells what somebody without a name did.
+        targets = tuple(Target(kind=TargetKind.SUBJECT, name=u.name) for u in nobody)
+        drafts.append(Draft(action="collect", targets=targets, undo="Nothing to undo: it only reads."))
     return tuple(drafts)
 
 

@@ -16,7 +16,7 @@ _CUT_OFF = (
 
 
 def steps(s: Situation) -> tuple[Draft, ...]:
-    """Cut off, switch the key off; credentials; what an investigation needs; what cannot be taken back last."""
+    """Cut off, switch the key off; read; credentials; an investigation; what cannot be taken back last."""
     accounts = tuple(u for u in s.users if u.kind is SubjectKind.SERVICE_ACCOUNT)
     others = tuple(u for u in s.users if u.kind is not SubjectKind.SERVICE_ACCOUNT)
     keyless = tuple(u for u in others if u.user_type.lower() in ("root", "federateduser"))
@@ -30,6 +30,7 @@ def steps(s: Situation) -> tuple[Draft, ...]:
         _cut_off(s, others, oidc),
         _cut_off_groups(s, others),
         _step(s, "deactivate_key", keys, Gate.CONTAIN, "The key is set to Active again."),
+        _step(s, "collect", s.users, None, "Nothing to undo: it only reads."),
         _step(s, "review_account", reviewed, None, "Nothing to undo: it is a task."),
         _deactivate_caller_key(s, sessions),
         _step(s, "cut_pod_roles", with_roles, Gate.CREDENTIALS, CUT_UNDO),

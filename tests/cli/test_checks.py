@@ -13,8 +13,8 @@ async def test_every_check_has_its_line_and_its_fix(firebreak: Firebreak) -> Non
     assert ran.code == 1
     found = {c["name"]: c for c in ran.json["checks"]}
     assert set(found) == {
-        "settings", "policy", "guardduty", "evidence", "temporal", "search-attributes", "retention", "workers",
-        "stuck-incidents", "kubernetes", "permissions", "bindings", "admission", "network-policies", "pause",
+        "settings", "policy", "guardduty", "evidence", "audit-log", "temporal", "search-attributes", "retention",
+        "workers", "stuck-incidents", "kubernetes", "permissions", "bindings", "admission", "network-policies", "pause",
     }  # fmt: skip
     assert found["temporal"]["status"] == "ok"
     assert found["search-attributes"]["status"] == "ok"

@@ -65,6 +65,9 @@ def test_the_demo_ends_with_a_report_verified_evidence_and_the_cluster_as_it_was
     assert document["evidence_verified"] is True
     assert document["differences_after_release"] == []
     assert Path(document["report"]).stat().st_size > 1_000
+    # The command that the finding tells of stands in the audit log, and so in the evidence.
+    (audited,) = Path(document["report"]).parent.glob("incidents/*/*/audit/pods-*.jsonl")
+    assert json.loads(audited.read_text())["objectRef"]["subresource"] == "exec"
     for part in ("rewritten to mean", "severity    5 -> 8", "in the Temporal UI: http://", "contained and verified"):
         assert part in said
     assert list((folder / "stacks").glob("*/pids")) == []

@@ -9,13 +9,17 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.doors import Doors
+from clients.aws import Aws
 from clients.kubernetes import Kubernetes
 from contracts.common import IncidentKey, PodTarget
 from devstack.kube import KubeApi
 from devstack.stack import StackInfo
 from evidence.local import LocalStore
 from settings import Settings
+from tests.assess.conftest import aws
 from tests.collect.support import Worker, make_workload, targets_of
+
+__all__ = ["aws"]
 
 SETTINGS = Settings(account="123456789012", region="us-east-1", cluster="firebreak-demo")
 INCIDENT = IncidentKey(workflow_id="gd/123456789012/us-east-1/finding-1", run_id="run-1")
@@ -34,14 +38,14 @@ def kubeconfig(stack: StackInfo, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def doors(kubernetes: Kubernetes, tmp_path: Path) -> Doors:
+def doors(kubernetes: Kubernetes, aws: Aws, tmp_path: Path) -> Doors:
     # Custody asks Temporal's client for its identity only.
-    worker, nothing = cast(Any, Worker("worker-1")), cast(Any, None)
+    worker = cast(Any, Worker("worker-1"))
     return Doors(
         settings=SETTINGS,
         kubernetes=kubernetes,
         bindings=kubernetes,
-        aws=nothing,
+        aws=aws,
         store=LocalStore(tmp_path / "evidence"),
         temporal=worker,
     )

@@ -224,6 +224,7 @@ def test_a_collector_that_fails_is_recorded_and_the_others_go_on(
         "broken": (False, "Internal: KeyError"),
         "half-log": (False, "Unavailable: the connection is gone"),
         "node": (True, ""),
+        "audit-events": (True, "no event of it was found"),
     }
     assert not any("half" in key for key in doors.store.keys(""))
 
@@ -242,7 +243,7 @@ class _FailingStore(LocalStore):
         return super().put(key, chunks)
 
 
-@pytest.mark.parametrize("writes", [0, 3, 7, 15, 23])
+@pytest.mark.parametrize("writes", [0, 3, 7, 15, 23, 24, 25])
 def test_a_crash_is_resumed_without_anything_twice(
     doors: Doors, workload: list[PodTarget], attempt: Attempt, tmp_path: Path, writes: int
 ) -> None:
@@ -252,7 +253,8 @@ def test_a_crash_is_resumed_without_anything_twice(
     result = attempt(2).run(Collecting(doors).collect_pods, _request(workload))
     entries = _entries(doors, result)
     keys = [e.key for e in entries if e.collected]
-    assert len(keys) == len(set(keys)) == 2 * (len(FILES) + 2)
+    # Of each pod the files and a list a wave, of both together their audit events and their list.
+    assert len(keys) == len(set(keys)) == 2 * (len(FILES) + 2) + 2
     assert result.failures == ()
     assert verify(doors.store, PREFIX, _seal(doors, attempt(1), result).manifest_sha256).ok
     # Once more, as after a lost answer, it is the same list.
@@ -309,7 +311,7 @@ def test_a_silent_api_server_is_waited_for_and_at_last_recorded(
     with pytest.raises(Unavailable):
         attempt(1).run(Collecting(silent).collect_pods, _request(workload))
     result = attempt(8).run(Collecting(silent).collect_pods, _request(workload))
-    assert {e.kind for e in _entries(doors, result) if e.collected} <= {"entry-list", "owners"}
+    assert {e.kind for e in _entries(doors, result) if e.collected} <= {"entry-list", "owners", "audit-events"}
     assert {f.code for f in result.failures} == {"Unavailable"}
 
 
@@ -340,8 +342,9 @@ def test_progress_is_reported_as_it_is_made(doors: Doors, workload: list[PodTarg
     environment = attempt(1)
     environment.on_heartbeat = lambda *details: beats.append(details[0])
     environment.run(Collecting(doors).collect_pods, _request(workload))
-    assert beats[-1] == {"wave": "LASTING", "pods": 2, "parts": 4}
-    assert {b["wave"] for b in beats} == {"VOLATILE", "LASTING"}
+    lasting = [b for b in beats if b["wave"] == "LASTING"]
+    assert lasting[-1] == beats[-1] | {"wave": "LASTING"} == {"wave": "LASTING", "pods": 2, "parts": 4}
+    assert {b["wave"] for b in beats} == {"VOLATILE", "LASTING", "AUDIT"}
 
 
 def _pod_on_silent_node(admin: KubeApi, namespace: str) -> PodTarget:

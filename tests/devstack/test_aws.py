@@ -2,6 +2,7 @@
 
 import copy
 import secrets
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -10,6 +11,7 @@ import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from devstack.aws import audit
 from devstack.aws.prepare import EVIDENCE_BUCKET, put_findings
 from devstack.stack import StackInfo
 from devstack.state import StackError
@@ -192,3 +194,22 @@ def test_nodes_are_instances_of_the_account(stack: StackInfo, admin: Any) -> Non
     addresses = {i["PrivateIpAddress"] for reservation in reservations for i in reservation["Instances"]}
     internal = {a["address"] for node in nodes for a in node["status"]["addresses"] if a["type"] == "InternalIP"}
     assert addresses == internal
+
+
+def test_the_cluster_has_an_audit_log_that_an_attack_can_be_written_into(stack: StackInfo) -> None:
+    eks, logs = client(stack, "eks"), client(stack, "logs")
+    (setup,) = eks.describe_cluster(name=stack.cluster)["cluster"]["logging"]["clusterLogging"]
+    assert setup["enabled"] and "audit" in setup["types"]
+    at = datetime.now(UTC) - timedelta(minutes=1)
+    lines = [audit.line_of(audit.event(f"user-{n}", "get", "pods", name="p")) for n in range(2)]
+    audit.write(logs, stack.cluster, [(at, line) for line in lines])
+    asked = {
+        "logGroupName": audit.group_of(stack.cluster),
+        "logStreamNamePrefix": "kube-apiserver-audit-",
+        "startTime": int(at.timestamp() * 1000),
+    }
+    found = {e["message"] for e in logs.filter_log_events(**asked)["events"]}
+    assert set(lines) <= found
+    # What the documentation says of it: moto answers a JSON pattern with everything.
+    pattern = '{ ($.user.username = "user-0") }'
+    assert {e["message"] for e in logs.filter_log_events(**asked, filterPattern=pattern)["events"]} == found

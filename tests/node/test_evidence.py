@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from activities.doors import Doors
+from devstack.aws import audit
+from devstack.aws.audit import event
 from devstack.kube import KubeApi
+from devstack.stack import StackInfo
 from evidence.store import read_bytes
+from findings.model import KubernetesUser
+from tests.devstack.test_aws import client
 from tests.node.incident import Incident
 from tests.node.support import Fleet, TestNode, create_pod, pod_on
 
@@ -40,6 +46,20 @@ def test_what_is_known_of_a_node_is_kept_and_what_failed_is_said(
     outcome = Incident(doors).carry_out("collect", foreign)
     assert outcome.complete
     assert {f.target.split(" ")[0] for f in outcome.failures} >= {"instance", "volumes", "console-output"}
+
+
+def test_of_a_node_that_called_itself_its_calls_are_kept(doors: Doors, nodes: Fleet, stack: StackInfo) -> None:
+    node, other = nodes.node(), nodes.node()
+    name = f"system:node:{node.name}"
+    lines = [audit.line_of(event(who, "list", "secrets")) for who in (name, f"system:node:{other.name}", f"{name}0")]
+    audit.write(client(stack, "logs"), stack.cluster, [(datetime.now(UTC), line) for line in lines])
+    incident = Incident(doors)
+    request = incident.request("collect", node, other)
+    finding = request.finding.model_copy(update={"user": KubernetesUser(username=name)})
+    outcome = incident.run("collect", request.model_copy(update={"finding": finding}))
+    assert outcome.complete and outcome.failures == ()
+    assert kept(doors, incident, node, "audit.jsonl")["user"]["username"] == name
+    assert not [k for k in doors.store.keys(incident.key.evidence_prefix) if f"{other.uid}/audit" in k]
 
 
 def test_the_accounts_on_a_node_are_reviewed_with_rights_roles_and_secrets(

@@ -134,7 +134,7 @@ def test_the_paths_are_those_that_the_guide_asks_for(type_: str) -> None:
 @pytest.mark.parametrize("type_", [t for t, paths in GUIDE.items() if "configuration" in paths])
 def test_a_configuration_finding_names_its_binding_or_everybody(type_: str) -> None:
     plan = make_plan(example(type_), an_observed(pods=()), Policy(), unbuilt=frozenset())
-    actions = {s.action for s in plan.steps_of(Path.CONFIGURATION)}
+    actions = {s.action for s in plan.steps_of(Path.CONFIGURATION) if s.gate is not None}
     wanted = {
         "AnomalousBehavior.Role": "revert_binding",
         "AdminAccess": "unbind_default_account",

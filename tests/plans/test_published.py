@@ -51,7 +51,7 @@ def test_an_anonymous_caller_is_a_matter_of_configuration_alone() -> None:
     doc = planned("malicious-ip-caller.securityhub-event.json")
     assert doc["subject"]["kind"] == "anonymous"
     assert doc["paths"] == ["configuration"]
-    assert set(decisions(doc)) == {"configuration.unbind_anonymous"}
+    assert set(decisions(doc)) == {"configuration.unbind_anonymous", "configuration.collect"}
 
 
 def test_a_finding_that_names_nobody_is_triaged() -> None:

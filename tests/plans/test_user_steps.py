@@ -52,3 +52,25 @@ def test_groups_that_go_with_an_entry_and_the_cluster_s_own_have_no_step(usernam
 
 def test_a_name_that_only_the_cluster_can_place_may_need_its_groups_cut_off() -> None:
     assert targets(plan_for("jane", "developers"), "cut_off_groups") == ["developers"]
+
+
+@pytest.mark.parametrize("kind", sorted(USERS))
+def test_what_is_known_of_an_identity_is_collected_before_its_credentials_end(kind: SubjectKind) -> None:
+    user, key = USERS[kind]
+    plan = make_plan(a_finding(type=TYPE, user=user, access_key=key, workload=None), an_observed(pods=()), Policy())
+    steps = [s.action for s in plan.steps_of(Path.USER)]
+    if not steps:
+        return
+    (step,) = [s for s in plan.steps_of(Path.USER) if s.action == "collect"]
+    assert (step.gate, step.decision, len(step.targets)) == (None, Verdict.AUTO, 1)
+    before = {s.action for s in plan.steps_of(Path.USER) if s.gate is Gate.CONTAIN}
+    assert before == set(steps[: steps.index("collect")]), "containment comes first, and nothing else"
+
+
+def test_what_somebody_without_a_name_did_is_collected_on_the_path_of_configuration() -> None:
+    user, _ = USERS[SubjectKind.ANONYMOUS]
+    plan = make_plan(a_finding(type=TYPE, user=user, workload=None), an_observed(pods=()), Policy())
+    steps = {s.step: s for s in plan.steps}
+    assert set(steps) == {"configuration.unbind_anonymous", "configuration.collect"}
+    assert [t.name for t in steps["configuration.collect"].targets] == ["system:anonymous"]
+    assert (steps["configuration.collect"].gate, steps["configuration.collect"].decision) == (None, Verdict.AUTO)
