@@ -65,7 +65,7 @@ class Kept:
 
 
 async def started(world: World, name: str) -> tuple[Incident, dict[str, Any], str]:
-    """A contained and collected incident about a pod that holds a connection to another one, and whose address that is."""
+    """A contained and collected incident about a pod that holds a connection, and to which address."""
     peer = run_pod(world.admin, world.namespace, demo_pod("peer"))["status"]["podIP"]
     deployed(world, name, peer)
     (pod,) = await world.ready(name, 1)
