@@ -109,8 +109,8 @@ def assessment_with(word: str) -> Assessment:
 def entries_with(word: str) -> list[Entry]:
     subject = EntrySubject(kind=word, namespace=word, name=word, uid=word)
     return [
-        Entry(key=word, sha256=word, size=1, kind=word or "k", subject=subject, collected_at=AT, reason=word),
-        Entry(kind=word or "k", subject=subject, collected_at=AT, outcome=Outcome.FAILED, reason=word),
+        Entry(key=word, sha256=word, size=1, kind=f"{word} k", subject=subject, collected_at=AT, reason=word),
+        Entry(kind=f"{word} k", subject=subject, collected_at=AT, outcome=Outcome.FAILED, reason=word),
     ]
 
 
