@@ -12,15 +12,18 @@ from ruamel.yaml import YAML
 from activities.assess.cluster import ClusterReader
 from activities.control import read_pause
 from cli.checks import Check, fail, guarded, ok, skip, warn
+from cli.policy_file import load_policy_file
 from cli.text import clean
 from clients.kubernetes import Kubernetes
-from errors import FirebreakError
+from clients.paths import object_path
+from contracts.names import VIEW_NAMESPACE
+from errors import FirebreakError, TargetGone
 from plans.observed import ClusterFacts
 from settings import Settings
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _APPLY = "kubectl apply -f deploy/{}, or upgrade the chart"
-_NAMES = ("kubernetes", "permissions", "bindings", "admission", "network-policies", "pause")
+_NAMES = ("kubernetes", "permissions", "bindings", "admission", "network-policies", "node-view", "pause")
 _MOST = 8
 _BINDINGS_ROLE = "firebreak-bindings"
 """Of another identity, which the worker alone has; the other roles of the file are of this one."""
@@ -73,6 +76,7 @@ def check_cluster(settings: Settings) -> list[Check]:
         guarded("bindings", _APPLY.format("rbac.yaml"), lambda: _bindings(settings)),
         guarded("admission", _APPLY.format("admission.yaml"), lambda: _admission(kubernetes)),
         guarded("network-policies", _APPLY.format("rbac.yaml"), lambda: _network(kubernetes)),
+        guarded("node-view", _APPLY.format("node-view.yaml"), lambda: _node_view(kubernetes, settings)),
         guarded("pause", _APPLY.format("rbac.yaml"), lambda: _pause(kubernetes, settings.namespace)),
     ]
 
@@ -101,6 +105,21 @@ def _bindings(settings: Settings) -> Check:
     return ok("bindings", f"an identity of its own edits bindings, with all {len(wanted)} of its permissions")
 
 
+def _node_view(kubernetes: Kubernetes, settings: Settings) -> Check:
+    """Whether the pods that look at containers from their node can be made, where the policy wants them."""
+    image = load_policy_file(settings.policy).node_view_image
+    if not image:
+        return ok("node-view", "not wanted: the policy names no image to look at containers with")
+    fix = _APPLY.format("node-view.yaml")
+    try:
+        kubernetes.get(object_path("Namespace", "", VIEW_NAMESPACE))
+    except TargetGone:
+        return fail("node-view", f"there is no namespace {VIEW_NAMESPACE} for the pods that look with {image}", fix)
+    if text := _listed(_missing(kubernetes, list(needed_permissions("node-view.yaml")))):
+        return fail("node-view", f"this identity may not {text}", fix)
+    return ok("node-view", f"containers are looked at from their node with {image}")
+
+
 def _missing(kubernetes: Kubernetes, wanted: list[Permission]) -> list[Permission]:
     with ThreadPoolExecutor(8, thread_name_prefix="doctor") as pool:
         allowed = list(pool.map(lambda p: _allowed(kubernetes, p), wanted))
@@ -112,9 +131,9 @@ def _listed(permissions: list[Permission]) -> str:
     return f"{names} and {len(permissions) - _MOST} more" if len(permissions) > _MOST else names
 
 
-def needed_permissions(*, of_bindings: bool = False) -> Iterator[Permission]:
-    """What deploy/rbac.yaml grants to the identity of worker and command line, or to the worker's second one."""
-    text = files("deploy").joinpath("rbac.yaml").read_text(encoding="utf-8")
+def needed_permissions(manifest: str = "rbac.yaml", *, of_bindings: bool = False) -> Iterator[Permission]:
+    """What a file of deploy/ grants to the identity of worker and command line, or to the worker's second one."""
+    text = files("deploy").joinpath(manifest).read_text(encoding="utf-8")
     for document in YAML(typ="safe").load_all(text):
         if not document or document["kind"] not in ("ClusterRole", "Role"):
             continue

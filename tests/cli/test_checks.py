@@ -14,7 +14,8 @@ async def test_every_check_has_its_line_and_its_fix(firebreak: Firebreak) -> Non
     found = {c["name"]: c for c in ran.json["checks"]}
     assert set(found) == {
         "settings", "policy", "guardduty", "evidence", "audit-log", "temporal", "search-attributes", "retention",
-        "workers", "stuck-incidents", "kubernetes", "permissions", "bindings", "admission", "network-policies", "pause",
+        "workers", "stuck-incidents", "kubernetes", "permissions", "bindings", "admission", "network-policies",
+        "node-view", "pause",
     }  # fmt: skip
     assert found["temporal"]["status"] == "ok"
     assert found["search-attributes"]["status"] == "ok"
@@ -45,4 +46,8 @@ def test_the_permissions_asked_for_are_those_that_are_shipped() -> None:
     assert "patch configmaps in kube-system" in wanted
     assert not [p for p in wanted if "impersonate" in p or "*" in p or p.startswith("bind ")]
     assert not [p for p in needed_permissions() if (p.group, p.resource) == ("", "secrets")]
+    assert [str(p) for p in needed_permissions("node-view.yaml")] == [
+        "create pods in firebreak-view",
+        "delete pods in firebreak-view",
+    ]
     assert "bind clusterroles.rbac.authorization.k8s.io" in [str(p) for p in needed_permissions(of_bindings=True)]

@@ -45,12 +45,13 @@ class World:
     commands: Zygote
     namespace: str
     incidents: list[Incident] = field(default_factory=list)
+    policy: Path = POLICY
 
     def environment(self, **changed: str) -> dict[str, str]:
         """What leads the product to this world."""
         return {
             **self.stack.environment(),
-            "FIREBREAK_POLICY": str(POLICY),
+            "FIREBREAK_POLICY": str(self.policy),
             "FIREBREAK_LOG_FORMAT": "console",
             "TEMPORAL_NAMESPACE": self.client.namespace,
             **changed,

@@ -37,8 +37,9 @@ async def world(
     for folder in ("workers", "commands"):
         (tmp_path / folder).mkdir()
     workers, commands = Zygote(tmp_path / "workers"), Zygote(tmp_path / "commands")
-    made = World(real_stack, real_admin, await new_temporal_namespace(real_stack), commands, real_namespace)
-    workers.start(made.environment(FIREBREAK_POLICY=str(policy)))
+    client = await new_temporal_namespace(real_stack)
+    made = World(real_stack, real_admin, client, commands, real_namespace, policy=policy)
+    workers.start(made.environment())
     yield made
     await made.close()
     workers.close()
@@ -105,6 +106,24 @@ async def test_a_log_line_a_process_and_an_open_socket_are_found_and_verified(wo
     (after,) = await world.ready("shop", 1)
     assert after["metadata"]["uid"] == pod["metadata"]["uid"]
     assert not world.marks()
+
+
+async def test_doctor_says_whether_containers_can_be_looked_at(world: World) -> None:
+    def node_view(answer: dict[str, Any]) -> dict[str, Any]:
+        return next(c for c in answer["checks"] if c["name"] == "node-view")
+
+    (there,) = [node_view(json.loads((await world.run("doctor")).stdout))]
+    assert there["status"] == "ok" and BUSYBOX_IMAGE in there["detail"]
+    binding = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{VIEW_NAMESPACE}/rolebindings"
+    before = world.admin.request("GET", f"{binding}/firebreak-view")
+    world.admin.request("DELETE", f"{binding}/firebreak-view")
+    try:
+        (missing,) = [node_view(json.loads((await world.run("doctor")).stdout))]
+    finally:
+        kept = {k: before[k] for k in ("roleRef", "subjects")}
+        world.admin.request("POST", binding, {"metadata": {"name": "firebreak-view"}, **kept})
+    assert missing["status"] == "fail" and "create pods in firebreak-view" in missing["detail"]
+    assert "node-view.yaml" in missing["fix"]
 
 
 async def test_what_a_container_wrote_is_found_with_its_hash(world: World) -> None:
