@@ -42,7 +42,7 @@ check: install ## Lint, format, types, import contracts
 	$(RUN)lint-imports
 
 test: check tools real-node-tools ## Everything: checks, and all tests on real parts
-	$(RUN)pytest -n 2 --dist loadgroup
+	$(RUN)pytest
 
 format: install ## Format the code
 	$(RUN)ruff format .
