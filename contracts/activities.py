@@ -125,6 +125,26 @@ class CollectRequest(BaseModel):
     """What containers are looked at with from their node; empty where the policy names none."""
 
 
+class CollectProgress(BaseModel):
+    """How far a collection is: what its heartbeat says. Numbers and words of our own only, because Temporal shows it.
+
+    An older worker knows fewer of them; what is not known is None.
+    """
+
+    model_config = WIRE
+
+    wave: str = ""
+    waves: tuple[str, ...] = ()
+    """All waves of this collection, in their order."""
+    pods: int | None = None
+    nodes: int | None = None
+    parts: int | None = None
+    """What was finished: one for each pod and wave, or for each node."""
+    artefacts: int | None = None
+    bytes: int | None = None
+    failures: int | None = None
+
+
 class CollectResult(BaseModel):
     """Artefacts are in the store; the list of entries travels by reference."""
 

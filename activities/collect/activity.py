@@ -29,7 +29,7 @@ from activities.collect.shared import Shared
 from activities.custody import activity_name
 from activities.doors import Doors
 from activities.targets import read_targets
-from contracts.activities import CollectRequest, CollectResult
+from contracts.activities import CollectProgress, CollectRequest, CollectResult
 from contracts.common import PodTarget
 from contracts.names import ActivityName
 from evidence.entry import Entry, EntrySubject, Outcome
@@ -74,8 +74,11 @@ class Collecting:
         shared = Shared(self._kubernetes)
         collectors = (*self._of_the_node(request, pods), *self._collectors)
         waves = [w for w in Wave if any(c.wave is w for c in collectors)]
+        progress = CollectProgress(waves=tuple(w.name for w in waves), pods=len(pods))
+        self._count_again(parts)
         for wave in waves:
-            self._run_wave(wave, [c for c in collectors if c.wave is wave], pods, parts, shared)
+            of_wave = [c for c in collectors if c.wave is wave]
+            self._run_wave(wave, of_wave, pods, parts, shared, progress.model_copy(update={"wave": wave.name}))
         ordered = [Part(pod.uid, wave) for wave in waves for pod in pods]
         further = [*self._reference(request), *(self._refusal(p) for p in targets if not is_segment(p.uid))]
         return parts.finish(ordered, further, partial(self._listed, "entry-list", "the entries of one pod"))
@@ -88,10 +91,16 @@ class Collecting:
         return (Collector("node-view", Wave.NODE, NodeView(instrument, pods).tasks),)
 
     def _run_wave(
-        self, wave: Wave, collectors: Sequence[Collector], pods: Sequence[PodTarget], parts: Parts, shared: Shared
+        self,
+        wave: Wave,
+        collectors: Sequence[Collector],
+        pods: Sequence[PodTarget],
+        parts: Parts,
+        shared: Shared,
+        progress: CollectProgress,
     ) -> None:
         beats: queue.SimpleQueue[None] = queue.SimpleQueue()
-        recorder = self._recorder(parts.prefix, beats)
+        recorder = self._recorder(parts, beats)
         rest = [p for p in pods if Part(p.uid, wave) not in parts.done]
         if not rest:
             return
@@ -102,14 +111,28 @@ class Collecting:
 
         def look(progressed: bool) -> None:
             if progressed:
-                activity.heartbeat({"wave": wave.name, "pods": len(pods), "parts": len(parts.done)})
-            if activity.is_cancelled():
-                raise CancelledError("cancelled between two pods")
+                activity.heartbeat(parts.said(progress))
+            _stop_if_cancelled()
 
         for_each(rest, work, threads=min(THREADS, len(rest)), beats=beats, look=look)
 
-    def _recorder(self, prefix: str, beats: queue.SimpleQueue[None]) -> Recorder:
-        attempt = activity.info().attempt
+    def _count_again(self, parts: Parts) -> None:
+        """Count what earlier attempts finished: one read for each part, of which only a retry finds any."""
+        beats: queue.SimpleQueue[None] = queue.SimpleQueue()
+        found = sorted(parts.done)
+        if not found:
+            return
+
+        def look(progressed: bool) -> None:
+            if progressed:
+                # What the last attempt said stays until the count is whole, so that no number goes back.
+                activity.heartbeat(*activity.info().heartbeat_details)
+            _stop_if_cancelled()
+
+        for_each(found, parts.count, threads=min(THREADS, len(found)), beats=beats, look=look)
+
+    def _recorder(self, parts: Parts, beats: queue.SimpleQueue[None]) -> Recorder:
+        attempt, prefix = activity.info().attempt, parts.prefix
         return Recorder(
             store=self._store,
             prefix=prefix,
@@ -118,6 +141,7 @@ class Collecting:
             patient=attempt < PATIENT_ATTEMPTS,
             # Only an attempt before this one can have left artefacts without a part that names them.
             present=frozenset(self._store.keys(f"{prefix}/pods")) if attempt > 1 else frozenset(),
+            count=parts.counts.entry,
             beat=partial(beats.put, None),
         )
 
@@ -142,6 +166,11 @@ class Collecting:
             outcome=Outcome.FAILED,
             reason="InputError: its uid is not one that the API server gives",
         )
+
+
+def _stop_if_cancelled() -> None:
+    if activity.is_cancelled():
+        raise CancelledError("cancelled between two pods")
 
 
 def is_segment(uid: str) -> bool:

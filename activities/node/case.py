@@ -15,11 +15,11 @@ from activities.collect.recorder import Recorder
 from activities.collect.shared import Shared
 from activities.custody import activity_name
 from activities.doors import Doors
+from activities.isolation.walk import stop_if_cancelled
 from activities.node.machine import Machine, look
 from activities.node.pods import pods_on
-from activities.steps import beat
 from clients.kubernetes import JsonObject
-from contracts.activities import CollectResult
+from contracts.activities import CollectProgress, CollectResult
 from contracts.steps import StepRequest
 from errors import TargetGone
 from evidence.entry import Entry, EntrySubject, Outcome
@@ -96,20 +96,28 @@ class NodeCollection:
         parts = Parts(self._doors.store, self._prefix, request.step.step.replace(".", "-"), request.step.step)
         if (finished := parts.finished()) is not None:
             return finished
-        recorder = self._recorder()
-        shared = Shared(self._doors.kubernetes)
+        for part in sorted(parts.done):
+            parts.count(part)
         nodes = [t for t in request.step.targets if is_segment(t.uid)]
+        progress = CollectProgress(nodes=len(nodes))
+
+        def say() -> None:
+            activity.heartbeat(parts.said(progress))
+            stop_if_cancelled()
+
+        recorder = self._recorder(parts, say)
+        shared = Shared(self._doors.kubernetes)
         for target in nodes:
             part = Part(target.uid, Wave.LASTING)
             if part not in parts.done:
                 case = NodeCase(self._doors, target, shared)
                 parts.write(part, list(recorder.take(case, tasks(case))))
-            beat()
+            say()
         further = [_nameless(t, self._doors) for t in request.step.targets if not is_segment(t.uid)]
         order = [Part(t.uid, Wave.LASTING) for t in nodes]
         return parts.finish(order, further, partial(_listed, self._doors))
 
-    def _recorder(self) -> Recorder:
+    def _recorder(self, parts: Parts, say: Callable[[], None]) -> Recorder:
         attempt = activity.info().attempt
         present = frozenset(self._doors.store.keys(f"{self._prefix}/nodes")) if attempt > 1 else frozenset()
         return Recorder(
@@ -119,7 +127,8 @@ class NodeCollection:
             worker=_worker(self._doors),
             patient=attempt < _PATIENT_ATTEMPTS,
             present=present,
-            beat=beat,
+            count=parts.counts.entry,
+            beat=say,
         )
 
 

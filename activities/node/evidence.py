@@ -18,6 +18,7 @@ from activities.steps import Planner, StepRoom
 from clients.kubernetes import JsonObject
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
+from contracts.words import sized
 from errors import TargetGone
 
 _POD_FIELDS: Final = ("containers", "initContainers", "ephemeralContainers")
@@ -40,7 +41,7 @@ class NodeEvidenceActivities(StepRoom):
         result = NodeCollection(self._doors, request).collect(_tasks)
         return StepOutcome(
             complete=True,
-            summary=f"{result.artefacts} artefacts of {names_of(request)}",
+            summary=f"{result.artefacts} artefacts of {names_of(request)}, {sized(result.bytes)}",
             failures=result.failures,
             entries=result.entries,
             artefacts=result.artefacts,
