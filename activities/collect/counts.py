@@ -1,4 +1,4 @@
-"""How much a collection has collected so far, for its heartbeat and for people who wait. The list of entries decides."""
+"""How much was collected so far, for heartbeats and people who wait. In the end the list of entries counts."""
 
 from __future__ import annotations
 
