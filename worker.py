@@ -23,6 +23,8 @@ from workflows.sandbox import workflow_runner
 HOT_SLOTS, SLOW_SLOTS = 32, 8
 CACHED_WORKFLOWS = 200
 """The SDK's 1,000 would hold 300 MB of waiting incidents. What is not kept is replayed when something happens to it."""
+TELLING = timedelta(seconds=3)
+"""How often a slow activity's heartbeat reaches Temporal, where people read how far it is. The SDK would wait 48 s."""
 GRACE = timedelta(seconds=30)
 """How long running activities may finish on shutdown; a pod's terminationGracePeriodSeconds must be longer."""
 
@@ -60,6 +62,7 @@ async def run_worker(client: Client, settings: Settings, stop: asyncio.Event) ->
             activities=activities[SLOW_QUEUE],
             activity_executor=slow,
             max_concurrent_activities=SLOW_SLOTS,
+            max_heartbeat_throttle_interval=TELLING,
             interceptors=[interceptor],
             graceful_shutdown_timeout=GRACE,
         )

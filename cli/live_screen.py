@@ -11,8 +11,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
+from cli.collection import Collection, bar_row, of_step
 from cli.commands import approve_command
 from cli.gate_screen import gate_line
 from cli.paused import pause_banner
@@ -22,6 +24,9 @@ from cli.step_screen import compact_step_lines, open_tasks, step_lines
 from cli.text import clean, counted
 from contracts.incidents import GateView, IncidentView
 from contracts.states import GateState
+
+Line = Text | Table
+"""Whatever takes one line of the screen."""
 
 _INDENT = "  "
 _ASKING = (GateState.WAITING, GateState.EXPIRED)
@@ -39,11 +44,14 @@ def live_screen(reading: Reading, width: int, height: int) -> RenderableType:
     for gate in view.gates:
         must += _gate(view, gate, width)
     must += _tasks(view)
-    steps = _steps(view)
+    steps = _steps(view, reading.collections, width)
     # Of several paths there are more steps than a small terminal has lines.
     if len(must) + len(steps) > _room(height):
-        steps = compact_step_lines(view)
-    return _drawn([*must, *steps], [*_remarks(view, width)], width, height)
+        steps = [*compact_step_lines(view)]
+        bars = [bar_row(c, width) for c in reading.collections]
+    else:
+        bars = []
+    return _drawn([*must, *steps], [*bars, *_remarks(view, width)], width, height)
 
 
 def wrapped_command(command: str, width: int) -> list[str]:
@@ -59,13 +67,14 @@ def wrapped_command(command: str, width: int) -> list[str]:
     return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
 
-def _drawn(must: Sequence[Text], may: Sequence[Text], width: int, height: int) -> RenderableType:
+def _drawn(must: Sequence[Line], may: Sequence[Line], width: int, height: int) -> RenderableType:
     end = Text("Ctrl-C stops watching.", "dim")
     room = _room(height)
     lines = [*must][:room]
     lines += may[: max(0, room - len(lines))]
     for line in lines:
-        line.truncate(width, overflow="ellipsis")
+        if isinstance(line, Text):
+            line.truncate(width, overflow="ellipsis")
     return Group(*lines, end)
 
 
@@ -100,9 +109,15 @@ def _tasks(view: IncidentView) -> list[Text]:
     return [Text(line, "bold yellow")]
 
 
-def _steps(view: IncidentView) -> list[Text]:
-    """One line a step: what became of it in full stands in `show`."""
-    return [line.split("\n")[0] for line in step_lines(view)]
+def _steps(view: IncidentView, collections: Sequence[Collection], width: int) -> list[Line]:
+    """One line a step, what became of it in full stands in `show`; below a collection that runs, how far it is."""
+    rows: list[Line] = []
+    for line in step_lines(view, {c.step: c.where for c in collections}):
+        rows.append(line.split("\n")[0])
+        # A step's line begins with its name.
+        running = of_step(collections, next(iter(line.plain.split()), ""))
+        rows += [bar_row(running, width)] if running is not None else []
+    return rows
 
 
 def _remarks(view: IncidentView, width: int) -> Iterator[Text]:

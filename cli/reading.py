@@ -17,6 +17,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from cli.collection import Collection, read_collections
 from cli.text import clean
 from contracts.incidents import IncidentView
 from contracts.names import CLUSTER, FINDING_ID, FINDING_TYPE, GATE, SEVERITY, STATE, Handler
@@ -95,6 +96,8 @@ class Reading:
     """The static details, where there is no view."""
     held: Held | None = None
     """The pause, where changes are held and the cluster could be asked."""
+    collections: tuple[Collection, ...] = ()
+    """How far the collections are that run now."""
 
     @property
     def open(self) -> bool:
@@ -138,7 +141,7 @@ async def _running(client: Client, described: WorkflowExecutionDescription, brie
             raise
         note = f"no worker answered within {QUERY_TIMEOUT.seconds} s: start one with `firebreak worker`"
         return await _visible(described, brief, note)
-    return Reading(Source.WORKFLOW, brief, view)
+    return Reading(Source.WORKFLOW, brief, view, collections=await read_collections(client, view))
 
 
 async def _completed(client: Client, described: WorkflowExecutionDescription, brief: Brief) -> Reading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
@@ -53,7 +53,7 @@ def incident_screen(reading: Reading) -> RenderableType:
     parts += task_lines(view)
     if view.plan is not None and not view.plan.plan_only and not view.plan.finding.sample:
         parts.append(Copied(f"\nIf this was expected: {suppress_command(view.finding_id)}", "dim"))
-    parts += _steps(view)
+    parts += _steps(view, {c.step: c.words for c in reading.collections})
     undone = set(view.undone)
     parts += _section(
         f"Changes ({len(view.changes)})",
@@ -125,10 +125,10 @@ def _targets(view: IncidentView) -> list[RenderableType]:
     return _section(f"Targets ({counted(count, 'pod')})", [*lines, *other_targets(view)])
 
 
-def _steps(view: IncidentView) -> list[RenderableType]:
+def _steps(view: IncidentView, said: Mapping[str, str]) -> list[RenderableType]:
     if not view.steps:
         return []
-    return [Text("\nSteps", style="bold"), *step_lines(view)]
+    return [Text("\nSteps", style="bold"), *step_lines(view, said)]
 
 
 def _evidence(view: IncidentView) -> list[str]:

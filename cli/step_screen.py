@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.text import Text
 
@@ -26,14 +26,19 @@ SUBJECTS = (TargetKind.SUBJECT, TargetKind.SERVICE_ACCOUNT)
 _MOST_NAMES = 8
 
 
-def step_lines(view: IncidentView) -> list[Text]:
-    """Each step with its state and what became of it; a long sentence is wrapped."""
+def step_lines(view: IncidentView, said: Mapping[str, str] | None = None) -> list[Text]:
+    """Each step with its state and what became of it; a long sentence is wrapped.
+
+    Args:
+        view: The incident.
+        said: By step, what is to be said of it while it runs.
+    """
     width = max((len(clean(step.step, 60)) for step in view.steps), default=0) + 2
     rows = []
     for path, steps in by_path(view):
         if len(view.paths) > 1:
             rows.append(Text(f"  {path}", style="bold cyan"))
-        rows += [_step(step, width) for step in steps]
+        rows += [_step(step, width, (said or {}).get(step.step) or step.detail) for step in steps]
     return rows
 
 
@@ -104,9 +109,9 @@ def task_lines(view: IncidentView, most: int = 20) -> list[Text]:
     return rows
 
 
-def _step(step: StepStatus, width: int) -> Text:
+def _step(step: StepStatus, width: int, detail: str) -> Text:
     label = f"  {clean(step.step, 60):<{width}}{step.state.value:<9}"
-    shown = hanging(label, step.detail) if step.detail else label.rstrip()
+    shown = hanging(label, detail) if detail else label.rstrip()
     return (
         Text(shown[: width + 2])
         .append(shown[width + 2 : len(label)], style=_STYLES[step.state])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
+from cli.collection import Collection
 from cli.reading import Brief, Reading
 from cli.step_screen import SUBJECTS, targets_of
 from cli.text import iso
@@ -20,6 +21,7 @@ def incident_document(reading: Reading) -> dict[str, JsonValue]:
     document["source"] = reading.source.value
     document["note"] = reading.note
     held = reading.held
+    document["collection"] = [_collection(c) for c in reading.collections]
     document["paused"] = {"by": held.by, "reason": held.reason, "at": held.at} if held else None
     return document
 
@@ -78,6 +80,21 @@ def _from_view(view: IncidentView) -> dict[str, JsonValue]:
         "tasks": [task_document(task) for task in view.tasks],
         "previews": {step: [*said] for step, said in view.previews.items()},
         "report": view.report_key or None,
+    }
+
+
+def _collection(found: Collection) -> dict[str, JsonValue]:
+    said = found.progress
+    return {
+        "step": found.step,
+        "wave": said.wave.lower() or None,
+        "waves": [wave.lower() for wave in said.waves],
+        "pods": said.pods,
+        "nodes": said.nodes,
+        "parts": said.parts,
+        "artefacts": said.artefacts,
+        "bytes": said.bytes,
+        "failures": said.failures,
     }
 
 

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from rich.console import ConsoleDimensions
 from temporalio.client import Client
 
+from cli.collection import running_words
 from cli.connect import connect
 from cli.ending import Code
 from cli.ids import resolve
@@ -137,7 +138,7 @@ def progress_line(reading: Reading) -> str:
     line = state_line(view).plain
     running = [s.step for s in view.steps if s.state is StepState.RUNNING]
     if running:
-        line += f"  running {', '.join(clean(s, 60) for s in running)}"
+        line += f"  running {', '.join(running_words(reading.collections, s) for s in running)}"
     if waiting(view):
         line += f"  waits at {', '.join(waiting(view))}"
     if _only_tasks(view):

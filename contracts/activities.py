@@ -128,6 +128,26 @@ class CollectRequest(BaseModel):
     last_seen: datetime | None = None
 
 
+class CollectProgress(BaseModel):
+    """How far a collection is: what its heartbeat says. Numbers and words of our own only, because Temporal shows it.
+
+    An older worker knows fewer of them; what is not known is None.
+    """
+
+    model_config = WIRE
+
+    wave: str = ""
+    waves: tuple[str, ...] = ()
+    """All waves of this collection, in their order."""
+    pods: int | None = None
+    nodes: int | None = None
+    parts: int | None = None
+    """What was finished: one for each pod and wave, or for each node."""
+    artefacts: int | None = None
+    bytes: int | None = None
+    failures: int | None = None
+
+
 class CollectResult(BaseModel):
     """Artefacts are in the store; the list of entries travels by reference."""
 

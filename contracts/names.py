@@ -128,3 +128,8 @@ HELD_LABEL = "firebreak.dev/held"
 def incident_id(account: str, region: str, finding_id: str) -> str:
     """The workflow id of a finding's incident."""
     return f"gd/{account}/{region}/{finding_id}"
+
+
+def path_id(incident: str, path: str) -> str:
+    """The workflow id of one path of an incident."""
+    return f"{incident}/{path}"

@@ -11,7 +11,7 @@ from temporalio.exceptions import FailureError
 
 from contracts.activities import Assessment
 from contracts.incidents import GateOpened, PathInput, PathProgress, StepsEnded
-from contracts.names import Handler, WorkflowName
+from contracts.names import Handler, WorkflowName, path_id
 from contracts.states import GateState
 from plans.model import Gate, Path, Verdict
 from workflows.gates import GateBoard
@@ -93,7 +93,7 @@ class Paths:
                     ended=told,
                     reached=reached,
                 ),
-                id=f"{key.workflow_id}/{path.value}",
+                id=path_id(key.workflow_id, path.value),
                 result_type=PathProgress,
                 static_summary=f"{path.value} path of {self._record.finding.id}",
             )

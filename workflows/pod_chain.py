@@ -11,6 +11,7 @@ from contracts.incidents import GateOpened
 from contracts.names import ActivityName
 from contracts.states import StepState
 from contracts.steps import VERBS
+from contracts.words import sized
 from plans.model import Gate, Path
 from workflows.calls import StepFailed, Stopped, call, outlive
 from workflows.containment import ContainmentLoop
@@ -146,7 +147,8 @@ class PodChain:
         state.proposals = collected.proposals
         await seal(state, "collect", (collected.entries,) if collected.entries else ())
         failed = f", {len(collected.failures)} collectors failed" if collected.failures else ""
-        state.mark(step, StepState.DONE, f"{collected.artefacts} artefacts collected{failed}", list(collected.failures))
+        what = f"{collected.artefacts} artefacts collected, {sized(collected.bytes)}{failed}"
+        state.mark(step, StepState.DONE, what, list(collected.failures))
         await state.report()
 
     async def _eradicate(self) -> None:

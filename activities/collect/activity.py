@@ -15,7 +15,6 @@ from functools import partial
 from typing import Final
 
 from temporalio import activity
-from temporalio.exceptions import CancelledError
 
 from activities.collect import pod_audit
 from activities.collect.audit import log_around
@@ -33,7 +32,7 @@ from activities.custody import activity_name
 from activities.doors import Doors
 from activities.isolation.walk import stop_if_cancelled
 from activities.targets import read_targets
-from contracts.activities import CollectRequest, CollectResult
+from contracts.activities import CollectProgress, CollectRequest, CollectResult
 from contracts.common import PodTarget
 from contracts.names import ActivityName
 from evidence.entry import Entry, EntrySubject, Outcome
@@ -79,10 +78,13 @@ class Collecting:
         shared = Shared(self._kubernetes)
         collectors = (*self._of_the_node(request, pods), *self._collectors)
         waves = [w for w in Wave if any(c.wave is w for c in collectors)]
+        progress = CollectProgress(waves=tuple(w.name for w in waves), pods=len(pods))
+        self._count_again(parts)
         for wave in waves:
-            self._run_wave(wave, [c for c in collectors if c.wave is wave], pods, parts, shared)
+            of_wave = [c for c in collectors if c.wave is wave]
+            self._run_wave(wave, of_wave, pods, parts, shared, progress.model_copy(update={"wave": wave.name}))
         ordered = [Part(pod.uid, wave) for wave in waves for pod in pods]
-        ordered += self._run_audit(request, pods, parts)
+        ordered += self._run_audit(request, pods, parts, progress.model_copy(update={"wave": "AUDIT"}))
         further = [*self._reference(request), *(self._refusal(p) for p in targets if not is_segment(p.uid))]
         return parts.finish(ordered, further, partial(self._listed, "entry-list", "the entries of one part"))
 
@@ -94,10 +96,16 @@ class Collecting:
         return (Collector("node-view", Wave.NODE, NodeView(instrument, pods).tasks),)
 
     def _run_wave(
-        self, wave: Wave, collectors: Sequence[Collector], pods: Sequence[PodTarget], parts: Parts, shared: Shared
+        self,
+        wave: Wave,
+        collectors: Sequence[Collector],
+        pods: Sequence[PodTarget],
+        parts: Parts,
+        shared: Shared,
+        progress: CollectProgress,
     ) -> None:
         beats: queue.SimpleQueue[None] = queue.SimpleQueue()
-        recorder = self._recorder(parts.prefix, partial(beats.put, None), "pods")
+        recorder = self._recorder(parts, partial(beats.put, None), "pods")
         rest = [p for p in pods if Part(p.uid, wave) not in parts.done]
         if not rest:
             return
@@ -108,13 +116,14 @@ class Collecting:
 
         def look(progressed: bool) -> None:
             if progressed:
-                activity.heartbeat({"wave": wave.name, "pods": len(pods), "parts": len(parts.done)})
-            if activity.is_cancelled():
-                raise CancelledError("cancelled between two pods")
+                activity.heartbeat(parts.said(progress))
+            stop_if_cancelled()
 
         for_each(rest, work, threads=min(THREADS, len(rest)), beats=beats, look=look)
 
-    def _run_audit(self, request: CollectRequest, pods: Sequence[PodTarget], parts: Parts) -> list[Part]:
+    def _run_audit(
+        self, request: CollectRequest, pods: Sequence[PodTarget], parts: Parts, progress: CollectProgress
+    ) -> list[Part]:
         """The pods' audit events, as a part of their own, unless there are no pods."""
         if not pods:
             return []
@@ -122,15 +131,31 @@ class Collecting:
         if audit.part not in parts.done:
 
             def beat() -> None:
-                activity.heartbeat({"wave": "AUDIT", "pods": len(pods), "parts": len(parts.done)})
+                activity.heartbeat(parts.said(progress))
                 stop_if_cancelled()
 
-            recorder = self._recorder(parts.prefix, beat, pod_audit.FOLDER)
+            recorder = self._recorder(parts, beat, pod_audit.FOLDER)
             parts.write(audit.part, list(recorder.take(audit, audit.tasks)))
+            beat()
         return [audit.part]
 
-    def _recorder(self, prefix: str, beat: Callable[[], None], folder: str) -> Recorder:
-        attempt = activity.info().attempt
+    def _count_again(self, parts: Parts) -> None:
+        """Count what earlier attempts finished: one read for each part, of which only a retry finds any."""
+        beats: queue.SimpleQueue[None] = queue.SimpleQueue()
+        found = sorted(parts.done)
+        if not found:
+            return
+
+        def look(progressed: bool) -> None:
+            if progressed:
+                # What the last attempt said stays until the count is whole, so that no number goes back.
+                activity.heartbeat(*activity.info().heartbeat_details)
+            stop_if_cancelled()
+
+        for_each(found, parts.count, threads=min(THREADS, len(found)), beats=beats, look=look)
+
+    def _recorder(self, parts: Parts, beat: Callable[[], None], folder: str) -> Recorder:
+        attempt, prefix = activity.info().attempt, parts.prefix
         # Only an attempt before this one can have left artefacts without a part that names them.
         present: Container[str] = frozenset(self._store.keys(f"{prefix}/{folder}")) if attempt > 1 else frozenset()
         return Recorder(
@@ -140,6 +165,7 @@ class Collecting:
             worker=self._worker,
             patient=attempt < PATIENT_ATTEMPTS,
             present=present,
+            count=parts.counts.entry,
             beat=beat,
         )
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from activities.collect.counts import Counts
 from activities.collect.model import Wave
 from activities.collect.node_view.sockets import STILL_OPEN
-from contracts.activities import CollectResult
+from contracts.activities import CollectProgress, CollectResult
 from contracts.common import Failure, StoredList
-from errors import Conflict, TargetGone
+from errors import Conflict, EvidenceError, TargetGone
 from evidence.document import read_line
 from evidence.entry import Digest, Entry, lines_of
 from evidence.store import EvidenceStore, Stored
@@ -40,16 +41,39 @@ class Parts:
         self._store = store
         self._folder = f"{prefix}/entries/{name}"
         self._step = step
+        self.counts = Counts()
         self.done = {part for key in store.keys(self._folder) if (part := self._part(key)) is not None}
 
     def write(self, part: Part, entries: Sequence[Entry]) -> None:
-        """Write one part, unless an attempt that was thought dead has just written it."""
+        """Write one part, unless an attempt that was thought dead has just written it.
+
+        Its entries were counted when they were made; the part itself is an artefact too.
+        """
+        data = b"".join(e.line() + b"\n" for e in entries)
         try:
-            self._store.create(self._key(part), b"".join(e.line() + b"\n" for e in entries))
+            self._store.create(self._key(part), data)
         except Conflict:
             # Both parts are true; the first one stays, as everywhere in the evidence.
             pass
+        self.counts.artefact(len(data))
         self.done.add(part)
+
+    def count(self, part: Part) -> None:
+        """Count a part that an earlier attempt wrote."""
+        digest = Digest()
+        try:
+            entries = [read_line(line) for line in lines_of(digest.watch(self._store.get(self._key(part))))]
+        except (EvidenceError, TargetGone):
+            # `finish` says so. What is only shown must not keep away what is still to be collected.
+            return
+        for entry in entries:
+            self.counts.entry(entry)
+        self.counts.artefact(digest.stored(self._key(part)).size)
+
+    def said(self, progress: CollectProgress) -> dict[str, object]:
+        """What a heartbeat says: where the collection is, with the numbers as they stand."""
+        now = {"parts": len(self.done), **self.counts.so_far()._asdict()}
+        return progress.model_copy(update=now).model_dump(mode="json", exclude_none=True)
 
     def finished(self) -> CollectResult | None:
         """The result, when an earlier attempt has written the list."""

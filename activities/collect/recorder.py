@@ -50,6 +50,7 @@ class Recorder:
         worker: Identity of the worker.
         patient: Whether a silent API server is left to Temporal's retry; on a late attempt it is recorded instead.
         present: Keys that an earlier attempt left, which are not collected again.
+        count: Called with every entry.
         beat: Called whenever something arrived.
     """
 
@@ -59,6 +60,7 @@ class Recorder:
     worker: str
     patient: bool
     present: Container[str]
+    count: Callable[[Entry], None]
     beat: Callable[[], None]
 
     def record(self, case: PodCase, collectors: Sequence[Collector]) -> list[Entry]:
@@ -74,14 +76,18 @@ class Recorder:
         try:
             tasks = list(collector.tasks(case))
         except Exception as error:  # noqa: BLE001  # One collector's bug must not cost the evidence of the others.
-            yield self._failed(case, collector.name, error, patient=self.patient)
+            entry = self._failed(case, collector.name, error, patient=self.patient)
+            self.count(entry)
+            yield entry
             return
         yield from self.take(case, tasks)
 
     def take(self, case: Case, tasks: Iterable[Task]) -> Iterator[Entry]:
         """The entries of some tasks; raises as `record` does."""
         for task in tasks:
-            yield self._take(case, task)
+            entry = self._take(case, task)
+            self.count(entry)
+            yield entry
             self.beat()
 
     def _take(self, case: Case, task: Task) -> Entry:

@@ -14,13 +14,14 @@ from activities.collect.model import Task, Wave
 from activities.collect.recorder import Case, Recorder
 from activities.custody import activity_name
 from activities.doors import Doors
-from activities.steps import beat
-from contracts.activities import CollectResult
+from activities.isolation.walk import stop_if_cancelled
+from contracts.activities import CollectProgress, CollectResult
 from contracts.steps import StepRequest
 from evidence.entry import Entry
 from evidence.store import Stored
 
 OneCase = TypeVar("OneCase", bound=Case)
+_NODES: Final = "nodes"
 _WAVE: Final = Wave.LASTING
 
 
@@ -58,15 +59,23 @@ class StepCollection:
         parts = Parts(self._doors.store, self._prefix, self._step.replace(".", "-"), self._step)
         if (finished := parts.finished()) is not None:
             return finished
-        recorder = self._recorder()
+        for part in sorted(parts.done):
+            parts.count(part)
+        progress = CollectProgress(nodes=len(cases) if self._folder == _NODES else None)
+
+        def say() -> None:
+            activity.heartbeat(parts.said(progress))
+            stop_if_cancelled()
+
+        recorder = self._recorder(parts, say)
         order = [Part(name, _WAVE) for name, _ in cases]
         for part, (_, case) in zip(order, cases, strict=True):
             if part not in parts.done:
                 parts.write(part, list(recorder.take(case, tasks(case))))
-            beat()
+            say()
         return parts.finish(order, further, partial(_listed, self._doors))
 
-    def _recorder(self) -> Recorder:
+    def _recorder(self, parts: Parts, say: Callable[[], None]) -> Recorder:
         attempt = activity.info().attempt
         there = self._doors.store.keys(f"{self._prefix}/{self._folder}") if attempt > 1 else ()
         return Recorder(
@@ -76,7 +85,8 @@ class StepCollection:
             worker=self._doors.temporal.identity,
             patient=attempt < PATIENT_ATTEMPTS,
             present=frozenset(there),
-            beat=beat,
+            count=parts.counts.entry,
+            beat=say,
         )
 
 

@@ -23,6 +23,7 @@ from activities.steps import Planner, StepRoom
 from clients.kubernetes import JsonObject
 from contracts.names import ActivityName
 from contracts.steps import StepOutcome, StepPlan, StepRequest
+from contracts.words import sized
 from errors import TargetGone
 from findings.model import Finding
 from findings.subject import SubjectKind, subjects_of
@@ -47,7 +48,7 @@ class NodeEvidenceActivities(StepRoom):
         result = NodeCollection(self._doors, request).collect(partial(_tasks, request.finding))
         return StepOutcome(
             complete=True,
-            summary=f"{result.artefacts} artefacts of {names_of(request)}",
+            summary=f"{result.artefacts} artefacts of {names_of(request)}, {sized(result.bytes)}",
             failures=result.failures,
             entries=result.entries,
             artefacts=result.artefacts,

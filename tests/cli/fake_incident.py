@@ -51,7 +51,7 @@ class FakeIncident:
         self.start = start
         self.key = IncidentKey(workflow_id=info.workflow_id, run_id=info.first_execution_run_id)
         # The title is the script: "auto" ends at once, "plan-only" likewise, "reported" so with a report in the
-        # evidence, "two" waits at two gates, else one.
+        # evidence, "two" waits at two gates, "collecting" collects until it is released, else one.
         self.script = start.finding.title
         self.state = IncidentState.AWAITING_APPROVAL
         self.finished = False
@@ -62,7 +62,7 @@ class FakeIncident:
         self.tasks = {t.id: TaskView(task=t) for t in (TASKS if self.script == "tasks" else ())}
         self.changes = () if self.script == "untouched" else (CHANGE,)
         gates = [Gate.ERADICATE, Gate.TERMINATE] if self.script == "two" else [Gate.ERADICATE]
-        gates = [] if self.script == "tasks" else gates
+        gates = [] if self.script in ("tasks", "collecting") else gates
         self.gates = {
             gate: GateView(
                 gate=gate,
@@ -84,7 +84,7 @@ class FakeIncident:
             self.state = IncidentState.REMEDIATED
         elif self.script == "expired":
             self._set(Gate.ERADICATE, state=GateState.EXPIRED, deadline=None)
-        elif self.script == "tasks":
+        elif self.script in ("tasks", "collecting"):
             self.state = IncidentState.REMEDIATING
         if self.script not in ("plan-only", "auto", "reported"):
             self._publish()
@@ -115,7 +115,10 @@ class FakeIncident:
             containment=Containment.VERIFIED,
             paths=(Path.POD,),
             pods=PodTargets(count=1, inline=(POD,)),
-            steps=(StepStatus(step="pod.redeploy", state=_STEPS.get(self.script, StepState.PLANNED)),),
+            steps=(
+                *((StepStatus(step="pod.collect", state=StepState.RUNNING),) if self.script == "collecting" else ()),
+                StepStatus(step="pod.redeploy", state=_STEPS.get(self.script, StepState.PLANNED)),
+            ),
             gates=tuple(self.gates.values()),
             changes=self.changes,
             undone=self.undone,

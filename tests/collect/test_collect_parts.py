@@ -3,12 +3,14 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from activities.collect.activity import is_segment
 from activities.collect.containers import describe_containers
+from activities.collect.counts import Counts
 from activities.collect.logs import LOG_LIMIT, _Cut
 from activities.collect.model import Deadline
 from activities.collect.parallel import for_each
@@ -16,6 +18,7 @@ from activities.collect.redact import redact
 from activities.collect.rights import subject_keys
 from activities.collect.shared import Shared
 from errors import TargetGone, Unavailable
+from evidence.entry import Entry, EntrySubject, Outcome
 
 POD: dict[str, Any] = {
     "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "s3cret"}},
@@ -205,3 +208,34 @@ def test_an_error_of_the_onlooker_stops_the_threads() -> None:
     with pytest.raises(RuntimeError, match="cancelled"):
         for_each(range(100_000), done.append, threads=2, beats=beats, look=look)
     assert len(done) < 100_000
+
+
+def _entry(outcome: Outcome, size: int = 0) -> Entry:
+    return Entry(
+        kind="x",
+        subject=EntrySubject(kind="Pod"),
+        collected_at=datetime.now(UTC),
+        activity="collect_pods",
+        worker="w",
+        outcome=outcome,
+        size=size,
+        reason="TargetGone: it is gone" if outcome is Outcome.FAILED else "",
+    )
+
+
+def test_counts_lose_nothing_between_threads() -> None:
+    counts = Counts()
+    good, bad = _entry(Outcome.COLLECTED, 7), _entry(Outcome.FAILED)
+
+    def count() -> None:
+        for _ in range(5_000):
+            counts.entry(good)
+            counts.entry(bad)
+            counts.artefact(1)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts.so_far() == (40_000, 160_000, 20_000)

@@ -14,6 +14,7 @@ from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
 from activities.collect import Collecting
+from activities.collect.activity import _list_name
 from activities.collect.model import Collector, Deadline, Found, Task, Wave
 from activities.collect.registry import COLLECTORS
 from activities.doors import Doors
@@ -341,10 +342,53 @@ def test_progress_is_reported_as_it_is_made(doors: Doors, workload: list[PodTarg
     beats: list[Any] = []
     environment = attempt(1)
     environment.on_heartbeat = lambda *details: beats.append(details[0])
-    environment.run(Collecting(doors).collect_pods, _request(workload))
-    lasting = [b for b in beats if b["wave"] == "LASTING"]
-    assert lasting[-1] == beats[-1] | {"wave": "LASTING"} == {"wave": "LASTING", "pods": 2, "parts": 4}
+    result = environment.run(Collecting(doors).collect_pods, _request(workload))
+    assert beats[-1] == {
+        "wave": "AUDIT",
+        "waves": ["VOLATILE", "LASTING"],
+        "pods": 2,
+        "parts": 5,
+        "artefacts": result.artefacts,
+        "bytes": result.bytes,
+        "failures": 0,
+    }
     assert {b["wave"] for b in beats} == {"VOLATILE", "LASTING", "AUDIT"}
+    for key in ("parts", "artefacts", "bytes"):
+        assert [b[key] for b in beats] == sorted(b[key] for b in beats)
+
+
+@pytest.mark.parametrize("writes", [3, 12, 15, 20, 23])
+def test_progress_of_a_resumed_collection_counts_nothing_twice(
+    doors: Doors, workload: list[PodTarget], attempt: Attempt, tmp_path: Path, writes: int
+) -> None:
+    collectors = (Collector("broken", Wave.VOLATILE, _broken), *COLLECTORS)
+    beats: list[Any] = []
+    first, second = attempt(1), attempt(2)
+    first.on_heartbeat = second.on_heartbeat = lambda *details: beats.append(details[0] if details else None)
+    with pytest.raises(EvidenceError, match="no space"):
+        broken = replace(doors, store=_FailingStore(tmp_path / "evidence", writes))
+        first.run(Collecting(broken, collectors).collect_pods, _request(workload))
+    said = [b for b in beats if b]
+    second.info = replace(second.info, heartbeat_details=said[-1:])
+    beats.clear()
+
+    result = second.run(Collecting(doors, collectors).collect_pods, _request(workload))
+    last = {key: beats[-1][key] for key in ("parts", "artefacts", "bytes", "failures")}
+    assert last == {"parts": 5, "artefacts": result.artefacts, "bytes": result.bytes, "failures": 2}
+    assert len(result.failures) == 2
+    for key in ("parts", "artefacts", "bytes", "failures"):
+        assert [b[key] for b in beats if b][-1] == max(b[key] for b in beats if b)
+
+
+def test_a_part_that_is_damaged_keeps_nothing_from_being_collected(
+    doors: Doors, workload: list[PodTarget], attempt: Attempt
+) -> None:
+    request = _request(workload)
+    name = _list_name(request.step, workload)
+    doors.store.create(f"{PREFIX}/entries/{name}/{workload[0].uid}-{Wave.VOLATILE.value}.jsonl", b"not an entry\n")
+    with pytest.raises(EvidenceError):
+        attempt(2).run(Collecting(doors).collect_pods, request)
+    assert read_bytes(doors.store, f"{PREFIX}/pods/{workload[1].uid}/manifest.json")
 
 
 def _pod_on_silent_node(admin: KubeApi, namespace: str) -> PodTarget:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from pydantic import BaseModel
 
 import errors
 from cli.app import app
+from cli.collection import Collection
+from cli.reading import Brief, Reading, Source
+from cli.view import incident_document
+from contracts.activities import CollectProgress
 from contracts.names import Handler
 from contracts.states import Containment, GateState, IncidentState, StepState
 from contracts.timing import TIMINGS
@@ -99,6 +104,23 @@ def test_every_error_is_described() -> None:
     text = (REFERENCE / "errors.md").read_text()
     codes = [e.code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.FirebreakError)]
     assert [c for c in codes if f"`{c}`" not in text] == []
+
+
+def names_in(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from names_in(one)
+
+
+def test_every_key_of_an_incident_is_described() -> None:
+    brief = Brief("i", "r", True, "running", "f", "t", 8.0, "c", "s", ("eradicate",), datetime.now(UTC), None)
+    reading = Reading(Source.VISIBILITY, brief, collections=(Collection("pod.collect", CollectProgress()),))
+    found = set(names_in(incident_document(reading)))
+    assert {"collection", "artefacts", "waves", "pod_count"} <= found
+    section = re.search(r"^## show$.*?^## ", (REFERENCE / "cli.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert section is not None
+    assert [k for k in sorted(found) if f'"{k}"' not in section[0]] == []
 
 
 def test_every_state_is_described() -> None:
