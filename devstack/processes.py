@@ -19,6 +19,9 @@ import psutil
 from devstack.state import StackError, StackPaths, write_private
 
 _GRACE_SECONDS = 5.0
+# A killed process has ended when its mounts are gone, and unmounting a container's file system first writes out all
+# that anybody has changed on the disk below. On a busy disk that takes a while.
+DEATH_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _YIELDING = "10"
 # Names the stack in the environment of each of its processes; see ``strays``.
@@ -133,7 +136,7 @@ def kill(paths: StackPaths, record: ProcessRecord) -> None:
     process = record.process()
     if process is not None:
         _signal(process, signal.SIGKILL)
-        psutil.wait_procs([process], timeout=_GRACE_SECONDS)
+        psutil.wait_procs([process], timeout=DEATH_SECONDS)
     _reap(record.pid)
     _record_file(paths, record.name).unlink(missing_ok=True)
 
@@ -151,7 +154,7 @@ def stop(paths: StackPaths, ended: Iterable[ProcessRecord]) -> None:
     _, left = psutil.wait_procs(list(running.values()), timeout=_GRACE_SECONDS)
     for process in left:
         _signal(process, signal.SIGKILL)
-    _, immortal = psutil.wait_procs(left, timeout=_GRACE_SECONDS)
+    _, immortal = psutil.wait_procs(left, timeout=DEATH_SECONDS)
     for record in ended:
         _reap(record.pid)
         if running.get(record.name) not in immortal:

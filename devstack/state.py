@@ -147,7 +147,13 @@ def locked_folder(folder: Path) -> Iterator[None]:
     with a lock on a removed folder notices it and takes the lock on the new one.
     """
     while True:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except FileExistsError:
+            # It was there when this tried to make it, and gone when it looked whether that is a folder.
+            if folder.exists() and not folder.is_dir():
+                raise
+            continue
         try:
             descriptor = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:

@@ -129,7 +129,10 @@ def _in_folder(folder: Path) -> dict[str, Path]:
 def _build_once(
     folder: Path, sources: Sequence[_Source], duration: str, progress: Callable[[str], None] | None
 ) -> None:
+    if folder.is_dir():
+        return
     with locked_folder(folder.parent / f".{folder.name}"):
+        # Somebody else may have built it while this waited.
         if not folder.is_dir():
             _build_all(folder, sources, duration, progress or _print_to_stderr)
 

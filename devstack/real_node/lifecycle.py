@@ -19,8 +19,6 @@ from devstack.real_node.plan import NAMESPACES
 from devstack.real_node.programs import run_program, search_path
 from devstack.state import StackError, StackPaths
 
-_END_SECONDS = 10.0
-
 
 def command(paths: StackPaths) -> Command:
     """The command line of the machine: this Python, whose path must lead to this package."""
@@ -70,13 +68,17 @@ def remove_leftovers(paths: StackPaths) -> None:
         return
     link, cgroup = network.link_name(paths.root), disk.cgroup_name(paths)
 
-    def gone() -> bool:
-        return not processes.strays(paths) and cgroups.remove(cgroup) and not network.remove_link(link)
+    def left() -> str:
+        if found := processes.strays(paths):
+            return f"processes {', '.join(str(stray.pid) for stray in found)}"
+        if network.remove_link(link):
+            return f"link {link}"
+        return "" if cgroups.remove(cgroup) else f"cgroup {cgroup}"
 
     try:
-        processes.poll("end of the real node", gone, _END_SECONDS)
+        processes.poll("end of the real node", lambda: not left(), processes.DEATH_SECONDS)
     except TimeoutError as error:
-        raise StackError(str(error)) from error
+        raise StackError(f"{error}; left is {left() or 'nothing any more'}") from error
 
 
 def _boot(paths: StackPaths) -> int | None:

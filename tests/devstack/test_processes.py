@@ -5,6 +5,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,27 @@ def test_ports_are_distinct() -> None:
 def test_names_that_are_no_folder_names_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="name"):
         StackPaths(name)
+
+
+def test_a_folder_that_goes_while_it_is_made_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "stack"
+    original = Path.mkdir
+    refused = iter([FileExistsError(17, "File exists")])
+
+    def mkdir(path: Path, *arguments: Any, **more: Any) -> None:
+        for error in refused:
+            raise error
+        original(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with locked_folder(folder):
+        assert folder.is_dir()
+
+
+def test_what_is_no_folder_is_not_locked(tmp_path: Path) -> None:
+    (tmp_path / "stack").touch()
+    with pytest.raises(FileExistsError), locked_folder(tmp_path / "stack"):
+        pytest.fail("a file was taken for a folder")
 
 
 def test_a_waiter_notices_that_the_folder_was_removed_meanwhile(tmp_path: Path) -> None:
