@@ -142,8 +142,8 @@ def _counted(words: Any) -> tuple[tuple[str, int], ...]:
 
 
 def _plain(text: str, world: World) -> str:
-    """Without the world's name and what is generated: names of pods, hashes of leases."""
-    text = text.replace(world.namespace, "NAMESPACE")
+    """Without the world's name, what is generated (names of pods, hashes of leases), and sizes, which names change."""
+    text = re.sub(r"[0-9.]+ k?B\b", "SIZE", text.replace(world.namespace, "NAMESPACE"))
     return re.sub(rf"{NAME}-[a-z0-9]+-[a-z0-9]+|target-[0-9a-f]{{64}}", "GENERATED", text)
 
 
